@@ -1,0 +1,161 @@
+"""A trained encoder in one file: architecture, parameters and where they come from."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Float32, PyTree
+from pydantic import TypeAdapter, ValidationError
+
+from embed.encoder import Encoder, EncoderConfig
+from embed.errors import DataError, NotFoundError
+from embed.geometry import Zyx, ZyxFloat
+from embed.storage import digest, write_bytes
+
+FILE = "encoder.npz"
+_FORMAT = 1
+_ABOUT = "about.json"
+_CONFIG = TypeAdapter(EncoderConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedEncoder:
+    """An encoder and its parameters.
+
+    Attributes:
+        config: its shape.
+        params: the parameters of `Encoder`.
+        step: training steps behind them.
+        trained_on: one entry per training volume: name, source, box, attribution.
+    """
+
+    config: EncoderConfig
+    params: PyTree[Array]
+    step: int = 0
+    trained_on: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def fov(self) -> Zyx:
+        """Voxels that one embedding sees, ZYX."""
+        return self.config.fov
+
+    @property
+    def stride(self) -> Zyx:
+        """Voxels between the embeddings of a dense run, ZYX."""
+        return self.config.stride
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of an embedding."""
+        return self.config.embedding_dim
+
+    @property
+    def voxel_size_nm(self) -> ZyxFloat:
+        """Edge lengths of the voxels it is made for, ZYX."""
+        return self.config.voxel_size_nm
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The digest of shape and parameters: two encoders with one fingerprint are the same."""
+        shape = _CONFIG.dump_json(self.config)
+        arrays = _named(self.params)
+        return digest(shape, *(part for k in sorted(arrays) for part in _bytes(k, arrays[k])))
+
+    @cached_property
+    def apply(self) -> Callable[[Float[Array, "batch z y x"]], Float[Array, "batch cz cy cx dim"]]:
+        """The compiled network: normalised blocks to embeddings."""
+        graph = _graph(self.config)
+        compiled = jax.jit(lambda params, blocks: nnx.merge(graph, params)(blocks))
+        return lambda blocks: compiled(self.params, blocks)
+
+
+def random_encoder(config: EncoderConfig, seed: int = 0) -> TrainedEncoder:
+    """An encoder before training: the control of every evaluation."""
+    encoder = Encoder(config, rngs=nnx.Rngs(seed))
+    return TrainedEncoder(config, nnx.state(encoder, nnx.Param))
+
+
+def random_like(encoder: TrainedEncoder, seed: int = 0) -> TrainedEncoder:
+    """The same architecture with random parameters."""
+    return random_encoder(encoder.config, seed)
+
+
+def save_encoder(encoder: TrainedEncoder, path: Path) -> None:
+    """Writes the file whole or not at all.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    about = {
+        "format": _FORMAT,
+        "config": _CONFIG.dump_python(encoder.config, mode="json"),
+        "step": encoder.step,
+        "trained_on": encoder.trained_on,
+        "fingerprint": encoder.fingerprint,
+    }
+    buffer = io.BytesIO()
+    arrays = {_ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8), **_named(encoder.params)}
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_encoder(path: Path) -> TrainedEncoder:
+    """Reads an encoder from its file, or from the run or the atlas that holds one.
+
+    Raises:
+        NotFoundError: there is none.
+        DataError: the file is damaged or of another format.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise NotFoundError(
+            f"no encoder at {file}; train one with: voxkin train CONFIG --out {path}"
+        )
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            about = json.loads(content[_ABOUT].tobytes())
+            arrays = {name: content[name] for name in content.files if name != _ABOUT}
+        config = _CONFIG.validate_python(about["config"])
+        params = _from_named(config, arrays)
+        encoder = TrainedEncoder(config, params, about["step"], tuple(about["trained_on"]))
+    except (OSError, ValueError, KeyError, EOFError, ValidationError) as error:
+        raise DataError(f"{file} is not an encoder of format {_FORMAT}: {error}") from error
+    if about["format"] != _FORMAT or encoder.fingerprint != about["fingerprint"]:
+        raise DataError(f"{file} is damaged: its contents do not match its fingerprint")
+    return encoder
+
+
+def _graph(config: EncoderConfig) -> nnx.GraphDef:
+    return nnx.split(_abstract(config), nnx.Param)[0]
+
+
+def _abstract(config: EncoderConfig) -> Encoder:
+    return nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0)))
+
+
+def _named(params: PyTree[Array]) -> dict[str, Float32[np.ndarray, "..."]]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _from_named(config: EncoderConfig, arrays: dict[str, np.ndarray]) -> PyTree[Array]:
+    expected = nnx.state(_abstract(config), nnx.Param)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(expected)
+    names = [jax.tree_util.keystr(path) for path, _ in leaves]
+    if sorted(names) != sorted(arrays):
+        raise ValueError("the names of the parameters are not those of its architecture")
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        if arrays[name].shape != leaf.shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, not {leaf.shape}")
+    return jax.tree_util.tree_unflatten(structure, [jax.numpy.asarray(arrays[n]) for n in names])
+
+
+def _bytes(name: str, array: np.ndarray) -> tuple[bytes, bytes]:
+    return name.encode(), np.ascontiguousarray(array).tobytes()

@@ -1,0 +1,169 @@
+"""A training run as data: the settings of every part together, presets, and JSON."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from embed.augment import AugmentConfig
+from embed.encoder import EncoderConfig
+from embed.errors import ConfigError, DataError, NotFoundError
+from embed.sampling import SamplingConfig
+from embed.storage import read_json, write_json
+
+XyzRange = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeConfig:
+    """A volume to train on.
+
+    Attributes:
+        source: a path, a URL or a TensorStore spec.
+        voxel_size_nm: XYZ, where the volume does not state it.
+        axes: the order of its axes, as in "zyx", where the volume does not name them.
+        box: voxels to train on, XYZ, each `(start, stop)`; all of them if not given.
+    """
+
+    source: str
+    voxel_size_nm: tuple[float, float, float] | None = None
+    axes: str | None = None
+    box: XyzRange | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How the encoder is trained.
+
+    Attributes:
+        steps: of the optimiser.
+        learning_rate: at the peak, after warm-up; it then falls to zero along a cosine.
+        warmup: share of the steps over which it rises.
+        weight_decay: of AdamW, on kernels only.
+        temperature: of the contrastive loss.
+        decoupled: leaves the positive out of the denominator of the loss.
+        ignore_cells: places of one block nearer than this many grid cells are no negatives.
+        projection: widths of the head between embedding and loss; it is thrown away after
+            training, because what comes before it keeps more.
+        compute: type of the forward and backward pass; parameters are float32 either way.
+        log_every: steps between lines of metrics.
+        save_every: steps between saved states.
+    """
+
+    steps: int = 3000
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-2
+    temperature: float = 0.2
+    decoupled: bool = False
+    ignore_cells: int = 3
+    projection: tuple[int, ...] = (128, 64)
+    compute: Literal["float32", "bfloat16"] = "float32"
+    log_every: int = 10
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        counts = (self.steps, self.log_every, self.save_every, *self.projection)
+        if min(counts) < 1 or self.ignore_cells < 0:
+            raise ConfigError(f"steps, intervals and widths are at least 1: {self}")
+        if min(self.learning_rate, self.temperature) <= 0 or not 0 <= self.warmup < 1:
+            raise ConfigError(f"learning_rate and temperature > 0, warmup in [0, 1): {self}")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a training run does.
+
+    Attributes:
+        volumes: what to train on; several take equal turns.
+        encoder: the network.
+        sampling: what is cut in a step.
+        augment: how views are changed.
+        train: how long and how.
+    """
+
+    volumes: tuple[VolumeConfig, ...]
+    encoder: EncoderConfig = dataclasses.field(default_factory=EncoderConfig)
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if not self.volumes:
+            raise ConfigError("a run needs at least one volume; name one with --volume")
+
+
+_RUN = TypeAdapter(RunConfig)
+
+
+def to_json(config: RunConfig) -> dict[str, Any]:
+    """The settings as JSON values."""
+    value: dict[str, Any] = _RUN.dump_python(config, mode="json")
+    return value
+
+
+def from_json(value: object, where: str) -> RunConfig:
+    """The settings of `to_json`.
+
+    Raises:
+        DataError: a setting is missing, unknown or of the wrong type.
+    """
+    try:
+        return _RUN.validate_python(value, extra="forbid")
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{where} is not the configuration of a run: {name}: {first['msg']}"
+        ) from None
+
+
+def save_config(config: RunConfig, run: Path) -> None:
+    """Writes `RUN/config.json`."""
+    write_json(run / "config.json", to_json(config))
+
+
+def read_config(run: Path) -> RunConfig:
+    """Reads `RUN/config.json`."""
+    file = run / "config.json"
+    return from_json(read_json(file, "configuration of a training run"), str(file))
+
+
+def presets() -> dict[str, Path]:
+    """The presets that come with voxkin, by name."""
+    inside = Path(__file__).parent / "configs"  # in a wheel; beside the package in a checkout
+    folder = inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+    return {file.stem: file for file in sorted(folder.glob("*.py"))}
+
+
+def load_preset(name: str) -> RunConfig:
+    """Runs a preset: a Python file whose `config` is a `RunConfig`.
+
+    Args:
+        name: of a preset that comes with voxkin, or a path that ends in `.py`.
+
+    Raises:
+        NotFoundError: no such preset or file.
+        ConfigError: the file has no `config`, or fails.
+    """
+    file = Path(name) if name.endswith(".py") else presets().get(name)
+    if file is None or not file.is_file():
+        raise NotFoundError(
+            f"no preset {name!r}; there are {', '.join(presets())}, or give a path to a .py file"
+        )
+    spec = importlib.util.spec_from_file_location(f"voxkin_preset_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"the preset {file} fails: {type(error).__name__}: {error}") from error
+    config = getattr(module, "config", None)
+    if not isinstance(config, RunConfig):
+        raise ConfigError(f"the preset {file} has no `config = RunConfig(...)`")
+    return config

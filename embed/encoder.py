@@ -1,0 +1,225 @@
+"""The 3D encoder: one field of view in, one unit-length embedding out.
+
+Only valid convolutions, and normalisation over channels alone: the embedding of a place depends on
+its field of view and on nothing else, so the network run over a large block gives at every cell
+what it would give on that cell's field of view by itself.
+"""
+
+import dataclasses
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from embed.convolution import convolve
+from embed.errors import ConfigError
+from embed.geometry import Zyx, ZyxFloat, zyx
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A convolution and the pointwise residual blocks after it.
+
+    Attributes:
+        width: channels out; multiples of 16 fill the vector units.
+        kernel: voxels or cells of the convolution, ZYX.
+        stride: cells between its outputs, ZYX.
+        blocks: pointwise residual blocks; they widen nothing, so they are cheap depth.
+    """
+
+    width: int
+    kernel: Zyx
+    stride: Zyx = (1, 1, 1)
+    blocks: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Shape of an encoder.
+
+    The default does its work at a quarter and an eighth of the resolution, where the matrices are
+    large; it sees 33 voxels and steps 8.
+
+    Attributes:
+        voxel_size_nm: edge lengths of the voxels it is made for, ZYX.
+        stages: from the voxels up.
+        read: stages whose features make the embedding; earlier ones keep local detail.
+        embedding_dim: length of the embedding.
+    """
+
+    voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)
+    stages: tuple[Stage, ...] = (
+        Stage(32, (5, 5, 5), (4, 4, 4)),
+        Stage(48, (3, 3, 3), blocks=1),
+        Stage(96, (2, 2, 2), (2, 2, 2), blocks=1),
+        Stage(192, (3, 3, 3), blocks=1),
+    )
+    read: tuple[int, ...] = (1, 3)
+    embedding_dim: int = 64
+
+    def __post_init__(self) -> None:
+        last = len(self.stages) - 1
+        if last < 0 or self.embedding_dim < 1 or min(self.voxel_size_nm) <= 0:
+            raise ConfigError(f"an encoder needs a stage, a channel and voxel sizes > 0: {self}")
+        for i, stage in enumerate(self.stages):
+            if min(stage.width, *stage.kernel, *stage.stride) < 1 or stage.blocks < 0:
+                raise ConfigError(f"stage {i}: width, kernel and stride are at least 1: {stage}")
+        if last not in self.read or not all(0 <= i <= last for i in self.read):
+            raise ConfigError(f"read names stages 0 to {last} and holds {last}; got {self.read}")
+        for i in self.read:
+            self.window(i)
+
+    @property
+    def fov(self) -> Zyx:
+        """Voxels that one embedding sees, ZYX."""
+        return self.reach(len(self.stages) - 1)[0]
+
+    @property
+    def stride(self) -> Zyx:
+        """Voxels between the embeddings of a dense run, ZYX."""
+        return self.reach(len(self.stages) - 1)[1]
+
+    def reach(self, stage: int) -> tuple[Zyx, Zyx]:
+        """Field of view and stride of the cells of a stage, in voxels, ZYX."""
+        fov, step = [1, 1, 1], [1, 1, 1]
+        for s in self.stages[: stage + 1]:
+            fov = [f + (k - 1) * n for f, k, n in zip(fov, s.kernel, step, strict=True)]
+            step = [n * m for n, m in zip(step, s.stride, strict=True)]
+        return zyx(fov), zyx(step)
+
+    def window(self, stage: int) -> tuple[Zyx, Zyx]:
+        """The cells of a stage at the centre of the first embedding: first cell and count, ZYX.
+
+        One cell where a cell lies at the centre, the two beside it where none does.
+
+        Raises:
+            ConfigError: the centres cannot be matched to half a cell.
+        """
+        (fov, step), whole = self.reach(stage), self.fov
+        twice = [(w - f) / s for w, f, s in zip(whole, fov, step, strict=True)]
+        if any(t != int(t) for t in twice):
+            raise ConfigError(
+                f"stage {stage} cannot be read: its cells (every {step} voxels, ZYX) have no place "
+                f"in the middle of the field of view {whole}; change a kernel by one step"
+            )
+        return zyx(int(t) // 2 for t in twice), zyx(1 + int(t) % 2 for t in twice)
+
+    def cells(self, voxels: Zyx) -> Zyx:
+        """Embeddings per axis that a block of voxels gives, ZYX."""
+        pairs = zip(voxels, self.fov, self.stride, strict=True)
+        return zyx((n - f) // s + 1 for n, f, s in pairs)
+
+    def voxels(self, cells: Zyx) -> Zyx:
+        """Voxels per axis that a block of embeddings needs, ZYX."""
+        return zyx(f + (n - 1) * s for n, f, s in zip(cells, self.fov, self.stride, strict=True))
+
+
+class Convolution(nnx.Module):
+    """A valid convolution with a bias, then normalisation over channels and ReLU."""
+
+    def __init__(self, channels: int, stage: Stage, *, normalise: bool, rngs: nnx.Rngs):
+        fan_in = channels * math.prod(stage.kernel)
+        shape = (*stage.kernel, channels, stage.width)
+        init = jax.random.normal(rngs.params(), shape) * math.sqrt(2 / fan_in)
+        self.kernel = nnx.Param(init)
+        self.bias = nnx.Param(jnp.zeros(stage.width))
+        # Not after the first stage: there it would take away brightness and contrast.
+        self.norm = nnx.LayerNorm(stage.width, rngs=rngs) if normalise else None
+        self.stride = stage.stride
+
+    def __call__(self, x: Float[Array, "batch z y x channel"]) -> Array:
+        y = convolve(x, self.kernel[...], self.stride) + _as(self.bias[...], x)
+        if self.norm is not None:
+            y = self.norm(y)
+        return nnx.relu(y).astype(x.dtype)
+
+
+class PointwiseBlock(nnx.Module):
+    """Two pointwise layers around a skip, normalised before."""
+
+    def __init__(self, width: int, *, rngs: nnx.Rngs):
+        self.norm = nnx.LayerNorm(width, rngs=rngs)
+        self.widen = nnx.Linear(width, width, rngs=rngs)
+        self.narrow = nnx.Linear(width, width, kernel_init=nnx.initializers.zeros, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch z y x width"]) -> Float[Array, "batch z y x width"]:
+        return x + self.narrow(nnx.relu(self.widen(self.norm(x)))).astype(x.dtype)
+
+
+class Encoder(nnx.Module):
+    """The network of an `EncoderConfig`."""
+
+    def __init__(self, config: EncoderConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        stages = []
+        channels = 1
+        for i, stage in enumerate(config.stages):
+            conv = Convolution(channels, stage, normalise=i > 0, rngs=rngs)
+            blocks = [PointwiseBlock(stage.width, rngs=rngs) for _ in range(stage.blocks)]
+            stages.append(nnx.List([conv, *blocks]))
+            channels = stage.width
+        self.stages = nnx.List(stages)
+        features = sum(config.stages[i].width for i in config.read)
+        self.norm = nnx.LayerNorm(features, rngs=rngs)
+        self.head = nnx.Linear(features, config.embedding_dim, rngs=rngs)
+
+    def __call__(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
+        """Embeds every field of view of a batch of blocks, `config.stride` voxels apart.
+
+        Args:
+            block: normalised grey values, at least one field of view; its type (float32 or
+                bfloat16) is the type of the computation.
+
+        Returns:
+            float32, length 1 along the last axis, so that a dot product is a cosine similarity.
+        """
+        return unit(self.features(block))
+
+    def features(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
+        """The embeddings before they are scaled to length 1; float32."""
+        cells = self.config.cells(zyx(block.shape[1:]))
+        x = block[..., None]
+        read = []
+        for i, stage in enumerate(self.stages):
+            for layer in stage:
+                x = layer(x)
+            if i in self.config.read:
+                read.append(_at_centres(x, self.config, i, cells))
+        return self.head(self.norm(jnp.concatenate(read, axis=-1))).astype(jnp.float32)
+
+
+def _at_centres(x: Array, config: EncoderConfig, stage: int, cells: Zyx) -> Array:
+    """The features of a stage in the middle of each field of view: a cell, or the mean of two."""
+    (first, window), (_, step) = config.window(stage), config.reach(stage)
+    every = [s // t for s, t in zip(config.stride, step, strict=True)]
+    parts = [
+        x[
+            (
+                slice(None),
+                *(
+                    slice(a + d, a + d + (n - 1) * e + 1, e)
+                    for a, d, n, e in zip(first, offset, cells, every, strict=True)
+                ),
+            )
+        ]
+        for offset in itertools.product(*map(range, window))
+    ]
+    return sum(parts[1:], parts[0]) / len(parts)
+
+
+def _as(values: Array, like: Array) -> Array:
+    """Values over the last axis, in the type and rank of `like`."""
+    return values.astype(like.dtype).reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def unit(x: Float[Array, "*n dim"]) -> Float[Array, "*n dim"]:
+    """Vectors scaled to length 1; a zero vector stays zero."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
+
+
+def count_params(encoder: Encoder) -> int:
+    """Number of trainable scalars."""
+    return sum(p.size for p in jax.tree.leaves(nnx.state(encoder, nnx.Param)))

@@ -1,0 +1,177 @@
+"""What is trained, and the compiled step that trains it."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from embed import augment, objective
+from embed.config import RunConfig, TrainConfig
+from embed.encoder import Encoder, EncoderConfig, unit
+from embed.geometry import Zyx
+
+
+class TrainState(NamedTuple):
+    """Everything that changes from step to step, and nothing else."""
+
+    step: Int[Array, ""]
+    params: PyTree[Array]
+    opt_state: optax.OptState
+
+
+Views = Float[Array, "view crop z y x"]
+Metrics = dict[str, Array]
+Step = Callable[[TrainState, Views], tuple[TrainState, Metrics]]
+
+
+class Projection(nnx.Module):
+    """The head between embedding and loss: pointwise layers, ReLU between them."""
+
+    def __init__(self, dim: int, widths: tuple[int, ...], *, rngs: nnx.Rngs):
+        sizes = [dim, *widths]
+        pairs = itertools.pairwise(sizes)
+        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairs])
+
+    def __call__(self, x: Float[Array, "n dim"]) -> Float[Array, "n out"]:
+        for layer in self.layers[:-1]:
+            x = nnx.relu(layer(x))
+        x = self.layers[-1](x)
+        return unit(x)
+
+
+class Learner(nnx.Module):
+    """What is trained: the encoder and the head that is thrown away."""
+
+    def __init__(self, config: RunConfig, *, rngs: nnx.Rngs):
+        self.encoder = Encoder(config.encoder, rngs=rngs)
+        self.projection = Projection(
+            config.encoder.embedding_dim, config.train.projection, rngs=rngs
+        )
+
+
+def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """AdamW with a linear warm-up and a cosine to zero; no decay on biases and norms."""
+    warmup = round(config.warmup * config.steps)
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0 if warmup else config.learning_rate,
+        config.learning_rate,
+        warmup,
+        max(config.steps, warmup + 1),
+    )
+    return optax.adamw(
+        schedule,
+        weight_decay=config.weight_decay,
+        mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+    )
+
+
+def init_state(config: RunConfig) -> TrainState:
+    """The state before the first step, a function of the seed."""
+    params = nnx.state(Learner(config, rngs=nnx.Rngs(config.sampling.seed)), nnx.Param)
+    return TrainState(jnp.zeros((), jnp.int32), params, make_optimizer(config.train).init(params))
+
+
+def make_train_step(config: RunConfig) -> Step:
+    """Builds the compiled step: augment, embed, un-turn, project, compare, update."""
+    abstract = nnx.eval_shape(lambda: Learner(config, rngs=nnx.Rngs(0)))
+    graph, _ = nnx.split(abstract, nnx.Param)
+    optimizer = make_optimizer(config.train)
+    views_of = _make_views(config)
+    ignored = jnp.asarray(near_places(config))
+
+    def loss_and_metrics(params: PyTree[Array], views: Array, key: Array) -> tuple[Array, Metrics]:
+        learner = nnx.merge(graph, params)
+        blocks, symmetries = views_of(key, views)
+        grids = learner.encoder.features(blocks.astype(config.train.compute))
+        grids = jax.lax.map(lambda pair: augment.turn_back(*pair), (grids, symmetries))
+        a, b = unit(standardised(grids.reshape(2, -1, config.encoder.embedding_dim)))
+        head = learner.projection
+        loss = objective.nt_xent(
+            head(a),
+            head(b),
+            config.train.temperature,
+            ignored=ignored,
+            decoupled=config.train.decoupled,
+        )
+        return loss, {
+            "loss": loss,
+            "accuracy": objective.contrastive_accuracy(a, b, ignored),
+            "alignment": objective.alignment(a, b),
+            "uniformity": objective.uniformity(a),
+        }
+
+    @jax.jit
+    def train_step(state: TrainState, views: Views) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.key(config.sampling.seed), state.step)
+        gradient = jax.grad(loss_and_metrics, has_aux=True)
+        grads, metrics = gradient(state.params, views, key)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics["grad_norm"] = optax.tree.norm(grads)
+        return TrainState(state.step + 1, params, opt_state), metrics
+
+    return train_step
+
+
+def standardised(features: Float[Array, "view n dim"]) -> Float[Array, "view n dim"]:
+    """Features with zero mean and unit deviation over all places of a step.
+
+    Without this, what all places have in common outweighs what tells them apart, and training
+    stalls near collapse. Once training ends, `calibrated` puts the like into the encoder's head.
+    """
+    centred = features - jnp.mean(features, axis=(0, 1), keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=(0, 1), keepdims=True) + 1e-6)
+
+
+def calibrated(
+    params: PyTree[Array],
+    config: EncoderConfig,
+    views: Iterable[Float[np.ndarray, "view crop z y x"]],
+) -> PyTree[Array]:
+    """Parameters of an encoder whose features have zero mean and unit deviation over `views`.
+
+    What training does with the places of a step is done here once, for the places given, and
+    written into the kernel and bias of the head: the encoder stays a function of one field of view.
+    """
+    graph, _ = nnx.split(nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0))), nnx.Param)
+    features = jax.jit(lambda blocks: nnx.merge(graph, params).features(blocks))
+    seen = [np.asarray(features(jnp.asarray(v.reshape(-1, *v.shape[2:])))) for v in views]
+    flat = np.concatenate([f.reshape(-1, config.embedding_dim) for f in seen]).astype(np.float64)
+    mean, deviation = flat.mean(axis=0), flat.std(axis=0) + 1e-6
+    encoder = nnx.merge(graph, params)
+    head = encoder.head
+    head.bias[...] = jnp.asarray((np.asarray(head.bias[...]) - mean) / deviation, jnp.float32)
+    head.kernel[...] = jnp.asarray(np.asarray(head.kernel[...]) / deviation, jnp.float32)
+    return nnx.state(encoder, nnx.Param)
+
+
+def _make_views(config: RunConfig) -> Callable[[Array, Array], tuple[Array, Array]]:
+    table = augment.symmetry_table(config.encoder.voxel_size_nm)
+
+    def views_of(key: Array, views: Array) -> tuple[Array, Array]:
+        blocks = views.reshape(-1, *views.shape[2:])
+        choose, change = jax.random.split(key)
+        symmetries = table[jax.random.randint(choose, (len(blocks),), 0, len(table))]
+        # map, not vmap: under vmap a switch computes every branch (five times slower).
+        blocks = jax.lax.map(lambda pair: augment.turn(*pair), (blocks, symmetries))
+        keys = jax.random.split(change, len(blocks))
+        grey = jax.vmap(augment.change_grey, in_axes=(0, 0, None))
+        return grey(keys, blocks, config.augment), symmetries
+
+    return views_of
+
+
+def near_places(config: RunConfig) -> Bool[np.ndarray, "n n"]:
+    """Pairs of places of one step that are too near to be negatives of each other."""
+    places: Zyx = config.sampling.places
+    cells = np.stack(np.unravel_index(np.arange(math.prod(places)), places), axis=-1)
+    far = np.abs(cells[:, None] - cells[None]).max(axis=-1)
+    near = far < config.train.ignore_cells
+    return np.kron(np.eye(config.sampling.crops, dtype=bool), near)

@@ -1,0 +1,106 @@
+"""Which shards of a long job are done: one small file each, written after the shard.
+
+An engine may run a shard twice or kill it half way; because its mark is written last and only
+once, what counts as done is whole, and a run that is started again does only the rest.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Literal
+
+import tensorstore as ts
+from pydantic import TypeAdapter, ValidationError
+
+from embed.errors import DataError
+from embed.geometry import Zyx, zyx
+from embed.storage import reports_storage
+
+State = Literal["done", "void", "failed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What is known of one shard.
+
+    Attributes:
+        state: done, void (no location of it has data, nothing was written) or failed.
+        digest: of the float16 bytes of the shard; empty unless done.
+        locations: locations in the shard.
+        voids: how many of them have no data.
+        reason: why it failed; empty otherwise.
+    """
+
+    state: State
+    digest: str = ""
+    locations: int = 0
+    voids: int = 0
+    reason: str = ""
+
+
+_MARK = TypeAdapter(Mark)
+
+
+class Ledger:
+    """The marks of one store, in a directory of their own. Safe for many processes at once."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._kv = ts.KvStore.open({"driver": "file", "path": f"{path}/"}).result()
+
+    def record(self, shard: Zyx, mark: Mark) -> None:
+        """Writes the mark of a shard; of two that finish the same shard the first one stays.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        value = json.dumps(dataclasses.asdict(mark), sort_keys=True).encode()
+        with reports_storage(f"write the ledger at {self.path}"):
+            if mark.state == "failed":
+                self._kv.write(_key(shard, failed=True), value).result()
+                return
+            found = self._kv.read(_key(shard)).result()
+            if found.state == "missing":
+                # Of two writers the one that comes second is refused and changes nothing.
+                self._kv.write(_key(shard), value, if_equal=found.stamp.generation).result()
+            self._kv.delete_range(_only(_key(shard, failed=True))).result()
+
+    def marks(self) -> dict[Zyx, Mark]:
+        """Every shard that has a mark, failed ones only where nothing better is known.
+
+        Raises:
+            DataError: a mark cannot be read.
+        """
+        keys = [key.decode() for key in self._kv.list().result()]
+        pending = {key: self._kv.read(key) for key in keys if key.endswith(".json")}
+        marks: dict[Zyx, Mark] = {}
+        for key in sorted(pending, reverse=True):  # "failed/…" comes before digits this way
+            result = pending[key].result()
+            if result.state == "value":
+                marks[_shard(key)] = self._parse(key, result.value)
+        return marks
+
+    def forget(self, shard: Zyx) -> None:
+        """Removes the marks of a shard, so that the next run does it again."""
+        for key in (_key(shard), _key(shard, failed=True)):
+            self._kv.delete_range(_only(key)).result()
+
+    def _parse(self, key: str, value: bytes) -> Mark:
+        try:
+            return _MARK.validate_json(value)
+        except ValidationError:
+            raise DataError(
+                f"the ledger entry {self.path / key} is damaged; delete that file and run again"
+            ) from None
+
+
+def _key(shard: Zyx, *, failed: bool = False) -> str:
+    return ("failed/" if failed else "") + "{}.{}.{}.json".format(*shard)
+
+
+def _shard(key: str) -> Zyx:
+    return zyx(int(n) for n in key.removeprefix("failed/").removesuffix(".json").split("."))
+
+
+def _only(key: str) -> ts.KvStore.KeyRange:
+    return ts.KvStore.KeyRange(key, key + "\x00")

@@ -1,0 +1,69 @@
+"""Everything a training run needs to go on exactly where it stopped, kept by Orbax."""
+
+import logging
+from pathlib import Path
+from types import TracebackType
+
+import jax
+import orbax.checkpoint as ocp
+from jaxtyping import Array, PyTree
+
+from embed.errors import DataError
+from embed.storage import reports_storage
+
+# Orbax tells of every save at INFO and of its defaults at WARNING; the run has its own progress.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+class TrainingStates:
+    """The last few states of a run, in `RUN/states`. Use as a context manager."""
+
+    def __init__(self, run: Path, keep: int = 2):
+        self._path = (run / "states").resolve()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, create=True, enable_async_checkpointing=False
+        )
+        with reports_storage(f"keep training states at {self._path}"):
+            self._manager = ocp.CheckpointManager(self._path, options=options)
+
+    def __enter__(self) -> "TrainingStates":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._manager.close()
+
+    @property
+    def latest(self) -> int | None:
+        """The step of the newest whole state, if there is any."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: PyTree[Array]) -> None:
+        """Writes a state; one that is cut short is never taken for whole.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        with reports_storage(f"save the training state of step {step} at {self._path}"):
+            self._manager.save(step, args=ocp.args.StandardSave(state))
+            self._manager.wait_until_finished()
+
+    def restore(self, step: int, like: PyTree[Array]) -> PyTree[Array]:
+        """Reads a state with the structure, shapes and types of `like`.
+
+        Raises:
+            DataError: it is damaged or of another network.
+        """
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        try:
+            return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(
+                f"the training state {self._path / str(step)} cannot be read ({reason}); remove "
+                "that directory to go on from the one before it"
+            ) from error

@@ -1,0 +1,106 @@
+"""Writing so that a reader finds the old or the new, never a half, and a full disk is said."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from embed.errors import DataError, NotFoundError, StorageError
+
+_REASONS = {
+    errno.ENOSPC: "no space left on the device; free some and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some and run the same command again",
+    errno.EFBIG: "a file would be larger than the system allows here (see `ulimit -f`)",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.EACCES: "permission denied; choose a place that you may write to",
+    errno.EPERM: "permission denied; choose a place that you may write to",
+}
+# TensorStore hands on the system's words, not its number.
+_WORDS = {os.strerror(number): reason for number, reason in _REASONS.items()}
+
+
+@contextlib.contextmanager
+def reports_storage(action: str) -> Iterator[None]:
+    """Turns the system's refusals inside the block into a StorageError.
+
+    Args:
+        action: what is being done and where, as in "write the embeddings of /a/b".
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise StorageError(f"cannot {action}: {reason}") from error
+    except ValueError as error:
+        reason = next((r for words, r in _WORDS.items() if words in str(error)), None)
+        if reason is None:
+            raise
+        raise StorageError(f"cannot {action}: {reason}") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole: to a temporary one beside it, then renamed over it.
+
+    Raises:
+        StorageError: the disk is full, read-only or not ours; what was there stays.
+    """
+    with reports_storage(f"write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from the group
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Reads a JSON file that this program wrote.
+
+    Args:
+        path: the file.
+        what: what it is to the reader, as in "the description of an atlas".
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"no {what} at {path}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} should be {what} but is not JSON ({error})") from None
+
+
+def digest(*parts: bytes | memoryview) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of the parts, one after the other."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()[:32]
+
+
+def digest_json(value: Any) -> str:
+    """The digest of a JSON value, whatever the order of its keys."""
+    return digest(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())

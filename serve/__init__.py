@@ -1,0 +1,1 @@
+"""Atlases to indexes to a service."""

@@ -1,0 +1,125 @@
+"""What a server answers where the library has no word for it."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float32
+
+from embed.geometry import XyzFloat, Zyx
+from embed.penalty import Scores
+from embed.probe import Probe
+
+Xyz = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class IndexSummary:
+    """How an atlas is searched.
+
+    Attributes:
+        factory: kind of index, as a FAISS factory string.
+        vectors: how many it holds; locations without data are not in it.
+        exact: whether a search compares every one of them.
+        recall_at_10: share of the true ten nearest that a search finds, 0 to 1, as measured when
+            it was built.
+    """
+
+    factory: str
+    vectors: int
+    exact: bool
+    recall_at_10: float
+
+
+@dataclasses.dataclass(frozen=True)
+class AtlasSummary:
+    """One volume seen by one encoder. Everything spatial is XYZ.
+
+    Attributes:
+        name: what requests call it.
+        voxel_size_nm: edge lengths of a voxel, nm.
+        volume_nm: lower and upper corner of the box that the volume fills, nm.
+        locations_nm: centres of the first and the last location, nm.
+        locations: how many along each axis.
+        stride_voxels: voxels between neighbouring locations.
+        fov_voxels: voxels that one embedding sees.
+        embedding_dim: length of an embedding.
+        encoder: fingerprint of the encoder.
+        fingerprint: of everything that decides what the embeddings are.
+        source: where the volume was read from; for people.
+        attribution: what the volume states of itself: licence, source.
+        index: how it is searched.
+        probes: names of its probes, in order.
+        has_projection: whether its map has been made.
+        has_encoder: whether it can embed cut-outs.
+    """
+
+    name: str
+    voxel_size_nm: XyzFloat
+    volume_nm: tuple[XyzFloat, XyzFloat]
+    locations_nm: tuple[XyzFloat, XyzFloat]
+    locations: Xyz
+    stride_voxels: Xyz
+    fov_voxels: Xyz
+    embedding_dim: int
+    encoder: str
+    fingerprint: str
+    source: str
+    attribution: dict[str, str]
+    index: IndexSummary
+    probes: tuple[str, ...]
+    has_projection: bool
+    has_encoder: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeSummary:
+    """A trained probe without its weights.
+
+    Attributes:
+        name: what it is called.
+        classes: their names.
+        labels: how many labelled places of each class it learnt from.
+        scores: cross-validated; None where the labels do not allow it.
+        unscored: why not; empty otherwise.
+        encoder: fingerprint of the encoder whose embeddings it takes.
+        created: time in UTC.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    labels: dict[str, int]
+    scores: Scores | None
+    unscored: str
+    encoder: str
+    created: str
+
+    @classmethod
+    def of(cls, probe: Probe) -> "ProbeSummary":
+        """The summary of a probe."""
+        return cls(
+            name=probe.name,
+            classes=probe.classes,
+            labels=dict(probe.labels),
+            scores=probe.scores,
+            unscored=probe.unscored,
+            encoder=probe.origin.encoder,
+            created=probe.created,
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CutOutEmbeddings:
+    """The embeddings of a cut-out.
+
+    Attributes:
+        vectors: float32 [z, y, x, dim], unit length: every field of view that fits, the first at
+            the first voxel.
+        centre: float32 [dim], the one whose field of view is nearest to the middle.
+        stride: voxels between neighbouring vectors, ZYX.
+        fov: voxels of a field of view, ZYX.
+    """
+
+    vectors: Float32[np.ndarray, "z y x dim"]
+    centre: Float32[np.ndarray, " dim"]
+    stride: Zyx
+    fov: Zyx

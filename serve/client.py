@@ -1,0 +1,191 @@
+"""A typed client: the calls of the service as methods, its statuses as the library's errors."""
+
+import contextlib
+import json
+from collections.abc import Generator, Iterator, Sequence
+
+import grpc
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from embed.errors import RequestError
+from serve import atlas_codec, codec
+from serve.address import parse_address
+from serve.answers import AtlasSummary, CutOutEmbeddings, ProbeSummary
+from serve.jobs import Finished, Step
+from serve.labels import LabelTable
+from serve.pb.voxkin.v1 import (
+    atlas_pb2,
+    atlas_pb2_grpc,
+    probe_pb2,
+    probe_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+)
+from serve.probes import MapSummary
+from serve.projection_table import Points
+from serve.search import SearchResult
+from serve.status import error_of
+
+# Calls that change nothing are asked again when the connection breaks, for about two seconds.
+_RETRIES = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+_UNCHANGING = (
+    {"service": "voxkin.v1.SearchService"},
+    {"service": "voxkin.v1.AtlasService"},
+    {"service": "voxkin.v1.ProbeService", "method": "List"},
+)
+_OPTIONS = (
+    ("grpc.max_receive_message_length", codec.MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", codec.MAX_MESSAGE_BYTES),
+    (
+        "grpc.service_config",
+        json.dumps({"methodConfig": [{"name": list(_UNCHANGING), "retryPolicy": _RETRIES}]}),
+    ),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A server is on this machine or behind a tunnel that ends here: never behind a web proxy.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
+
+class Client:
+    """A connection to a server. Safe to use from many threads; a context manager that closes it.
+
+    Every call raises the error that the server raised (see `embed.errors`), or UnavailableError
+    where no server answers in time. `atlas` may be left out where only one atlas is served.
+    """
+
+    def __init__(self, address: str, timeout_s: float = 30.0) -> None:
+        """Connects when first asked something.
+
+        Args:
+            address: HOST:PORT of the server's gRPC.
+            timeout_s: how long a call may take; long jobs have none.
+
+        Raises:
+            ConfigError: the address is malformed.
+        """
+        self.address = str(parse_address(address))
+        self._timeout_s = timeout_s
+        self._channel = grpc.insecure_channel(self.address, options=_OPTIONS)
+        self._search = search_pb2_grpc.SearchServiceStub(self._channel)
+        self._probes = probe_pb2_grpc.ProbeServiceStub(self._channel)
+        self._atlases = atlas_pb2_grpc.AtlasServiceStub(self._channel)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; calls in flight fail."""
+        self._channel.close()
+
+    def find_similar(
+        self,
+        *,
+        position_nm_xyz: Sequence[float] | None = None,
+        vector: Float[np.ndarray, " dim"] | Sequence[float] | None = None,
+        k: int = 10,
+        min_separation_nm: float | None = None,
+        atlas: str | None = None,
+    ) -> SearchResult:
+        """The `k` places most like a place, or most like a vector.
+
+        Args:
+            position_nm_xyz: the place in nm, XYZ.
+            vector: as many numbers as an embedding has; exactly one of the two is given.
+            k: number of hits, 1 to 10,000.
+            min_separation_nm: least distance between two hits and to the query; the longest edge
+                of a field of view where it is not said.
+            atlas: name of the atlas.
+        """
+        request = codec.find_request(atlas or "", position_nm_xyz, vector, k, min_separation_nm)
+        with self._reporting():
+            answer = self._search.FindSimilar(request, timeout=self._timeout_s)
+        return codec.read_search_result(answer)
+
+    def embed(
+        self, cutout: Shaped[np.ndarray, "z y x"], atlas: str | None = None
+    ) -> CutOutEmbeddings:
+        """The embeddings of voxels that are sent along, made by the encoder of the atlas.
+
+        Args:
+            cutout: uint8, uint16, int16 or float32, at the voxel size of the atlas.
+            atlas: name of the atlas.
+        """
+        request = search_pb2.EmbedRequest(atlas=atlas or "", cut_out=codec.cut_out(cutout))
+        with self._reporting():
+            answer = self._search.Embed(request, timeout=self._timeout_s)
+        return codec.read_embeddings(answer)
+
+    def atlases(self) -> tuple[AtlasSummary, ...]:
+        """Every atlas that is served, in the order of their names."""
+        with self._reporting():
+            answer = self._atlases.List(atlas_pb2.ListAtlasesRequest(), timeout=self._timeout_s)
+        return tuple(map(atlas_codec.read_atlas, answer.atlases))
+
+    def describe(self, atlas: str | None = None) -> AtlasSummary:
+        """One atlas."""
+        request = atlas_pb2.DescribeAtlasRequest(atlas=atlas or "")
+        with self._reporting():
+            answer = self._atlases.Describe(request, timeout=self._timeout_s)
+        return atlas_codec.read_atlas(answer.atlas)
+
+    def projection(self, atlas: str | None = None) -> Points:
+        """The two-dimensional map of a sample of the locations."""
+        request = atlas_pb2.ProjectionRequest(atlas=atlas or "")
+        with self._reporting():
+            answer = self._atlases.Projection(request, timeout=self._timeout_s)
+        return atlas_codec.read_projection(answer)
+
+    def train_probe(self, name: str, table: LabelTable, atlas: str | None = None) -> ProbeSummary:
+        """Trains a probe on labelled places; one of the same name is replaced."""
+        request = probe_pb2.TrainProbeRequest(
+            atlas=atlas or "", name=name, places=atlas_codec.labels(table)
+        )
+        with self._reporting():
+            answer = self._probes.Train(request)
+        return atlas_codec.read_probe(answer.probe)
+
+    def apply_probe(
+        self, name: str, atlas: str | None = None
+    ) -> Generator[Step | Finished[MapSummary], None, None]:
+        """Applies a probe to every location: yields steps, then what was written.
+
+        Has no time limit; closing the generator ends the work on the server.
+        """
+        request = probe_pb2.ApplyProbeRequest(atlas=atlas or "", name=name)
+        call = self._probes.Apply(request)
+        try:
+            with self._reporting():
+                yield from map(atlas_codec.read_probe_news, call)
+        finally:
+            call.cancel()
+
+    def probes(self, atlas: str | None = None) -> tuple[ProbeSummary, ...]:
+        """The probes of an atlas, in the order of their names."""
+        request = probe_pb2.ListProbesRequest(atlas=atlas or "")
+        with self._reporting():
+            answer = self._probes.List(request, timeout=self._timeout_s)
+        return tuple(map(atlas_codec.read_probe, answer.probes))
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.RpcError as failure:
+            raise error_of(failure, self.address) from failure
+        except ValueError as error:
+            if "closed channel" not in str(error):
+                raise
+            raise RequestError(f"the connection to {self.address} has been closed") from None

@@ -1,0 +1,225 @@
+"""One atlas as it is served: everything a caller may ask of it, for gRPC and the page alike."""
+
+from collections.abc import Generator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from embed.atlas import Atlas
+from embed.checkpoint import FILE, TrainedEncoder, load_encoder
+from embed.dense import BLOCK, embed_cutout
+from embed.errors import DataError, MismatchError, NotFoundError, RequestError, VolumeError
+from embed.geometry import XyzFloat, Zyx, zyx
+from embed.source import Source
+from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary, ProbeSummary
+from serve.index import Index, open_index
+from serve.jobs import Finished, JobSlot, Step, stepwise
+from serve.labels import LabelTable
+from serve.probes import MapSummary, apply_probe, list_probes, load_probe, train_atlas_probe
+from serve.projection import load_projection, projection_path
+from serve.projection_table import Points
+from serve.search import Searcher, SearchResult
+from serve.thumbnails import Greys, Plane, Slice, draw_slice, field_of_view_nm
+
+T = TypeVar("T")
+
+
+class ServedAtlas:
+    """An atlas with its index, encoder, probes and map. Safe to use from many threads."""
+
+    def __init__(self, atlas: Atlas, index: Index) -> None:
+        self.atlas = atlas
+        self.index = index
+        self._searcher = Searcher(atlas, index)
+        self.slot = JobSlot(atlas.name)
+
+    @classmethod
+    def open(cls, path: Path) -> "ServedAtlas":
+        """Opens an atlas after checking that its parts are whole and belong together.
+
+        Raises:
+            NotFoundError: there is no atlas or no index.
+            IncompleteError: the atlas is unfinished.
+            MismatchError: the index or the encoder belongs to another atlas.
+            DataError: a part is damaged.
+        """
+        atlas = Atlas.open(path)
+        atlas.require_complete()
+        served = cls(atlas, open_index(atlas))
+        if served.has_encoder:
+            served.encoder  # noqa: B018  a wrong one is refused now, not at the first request
+        return served
+
+    @property
+    def name(self) -> str:
+        """What requests call it."""
+        return self.atlas.name
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether the atlas carries its encoder."""
+        return (self.atlas.path / FILE).exists()
+
+    @cached_property
+    def encoder(self) -> TrainedEncoder:
+        """The encoder that made the atlas.
+
+        Raises:
+            NotFoundError: the atlas does not carry it.
+            MismatchError: the one it carries is another.
+        """
+        if not self.has_encoder:
+            raise NotFoundError(
+                f"atlas {self.name!r} carries no encoder, so that it cannot embed a cut-out; it "
+                "can still be searched"
+            )
+        encoder = load_encoder(self.atlas.path)
+        if encoder.fingerprint != self.atlas.info.encoder:
+            raise MismatchError(
+                f"the encoder in {self.atlas.path} has fingerprint {encoder.fingerprint}, and the "
+                f"atlas was made by {self.atlas.info.encoder}; restore its {FILE}, or make the "
+                "atlas anew"
+            )
+        return encoder
+
+    def find_at(
+        self, nm_xyz: Sequence[float], k: int, min_separation_nm: float | None
+    ) -> SearchResult:
+        """The places most like a place; see `Searcher.find_at`."""
+        return self._searcher.find_at(nm_xyz, k, min_separation_nm)
+
+    def find_like(
+        self, vector: Float[np.ndarray, " dim"], k: int, min_separation_nm: float | None
+    ) -> SearchResult:
+        """The places most like a vector; see `Searcher.find_like`."""
+        return self._searcher.find_like(vector, k, min_separation_nm)
+
+    def embed(self, cutout: Shaped[np.ndarray, "z y x"]) -> CutOutEmbeddings:
+        """Embeds a cut-out, normalised as the volume was.
+
+        Args:
+            cutout: grey values at the voxel size of the atlas.
+
+        Raises:
+            RequestError: it is smaller than the field of view, larger than is taken at once, or
+                holds NaN, infinite or no values.
+            NotFoundError: the atlas carries no encoder.
+        """
+        encoder = self.encoder
+        cells = _cells(cutout, encoder)
+        # Voxels past the last field of view would only make one more shape to compile for.
+        used = cutout[tuple(slice(n) for n in encoder.config.voxels(cells))]
+        try:
+            vectors = embed_cutout(encoder, used, self.atlas.info.normaliser)
+        except DataError as error:
+            raise RequestError(f"the cut-out cannot be embedded: {error}") from error
+        centre = vectors[_middle(cutout.shape, encoder, cells)]
+        return CutOutEmbeddings(vectors, centre, encoder.stride, encoder.fov)
+
+    def train_probe(self, table: LabelTable, name: str) -> ProbeSummary:
+        """Trains a probe on labelled places and keeps it; see `train_atlas_probe`."""
+        return ProbeSummary.of(train_atlas_probe(self.atlas, table, name))
+
+    def apply_probe(self, name: str) -> Generator[Step | Finished[MapSummary], None, None]:
+        """Applies a probe to every location: steps, and at last what was written.
+
+        Raises:
+            NotFoundError: there is no such probe.
+            BusyError: another such job is running on this atlas.
+        """
+        probe = load_probe(self.atlas, name)
+        with self.slot.holding(f"applying probe {name!r}"):
+            yield from stepwise(lambda tell: apply_probe(self.atlas, probe, tell))
+
+    def probes(self) -> tuple[ProbeSummary, ...]:
+        """Its probes, in the order of their names."""
+        return tuple(map(ProbeSummary.of, list_probes(self.atlas)))
+
+    def projection(self) -> Points:
+        """The points of its map; see `load_projection`."""
+        return load_projection(self.atlas).points
+
+    def slice_png(
+        self, centre_nm_xyz: XyzFloat, plane: Plane, size: int, nm_per_pixel: float | None
+    ) -> bytes:
+        """A slice through the volume; see `Slice` and `draw_slice`.
+
+        Args:
+            nm_per_pixel: edge of a pixel in nm; None is the shortest edge of a voxel.
+        """
+        grey = self.atlas.info.normaliser
+        if nm_per_pixel is None:
+            nm_per_pixel = min(self.atlas.frame.voxel_size_nm)
+        what = Slice(centre_nm_xyz, plane, size, nm_per_pixel)
+        return draw_slice(self.atlas.volume, Greys.around(grey.centre, grey.scale), what)
+
+    def thumbnail_png(self, centre_nm_xyz: XyzFloat, plane: Plane, size: int) -> bytes:
+        """A slice two fields of view (their longest edge) wide."""
+        edge = 2 * field_of_view_nm(self.atlas.frame, self.atlas.grid.fov)
+        return self.slice_png(centre_nm_xyz, plane, size, edge / max(size, 1))
+
+    def summary(self) -> AtlasSummary:
+        """The facts that a caller needs before asking anything."""
+        info, grid, manifest = self.atlas.info, self.atlas.grid, self.index.manifest
+        return AtlasSummary(
+            name=self.name,
+            voxel_size_nm=_turned(info.frame.voxel_size_nm),
+            volume_nm=self._volume_nm(),
+            locations_nm=self.atlas.extent_nm_xyz,
+            locations=_turned(grid.shape),
+            stride_voxels=_turned(grid.stride),
+            fov_voxels=_turned(grid.fov),
+            embedding_dim=info.embedding_dim,
+            encoder=info.encoder,
+            fingerprint=info.fingerprint,
+            source=Source(info.volume.spec).url,
+            attribution=dict(info.attribution),
+            index=IndexSummary(manifest.factory, manifest.count, manifest.exact, manifest.recall),
+            probes=tuple(sorted(f.stem for f in (self.atlas.path / "probes").glob("*.json"))),
+            has_projection=projection_path(self.atlas).exists(),
+            has_encoder=self.has_encoder,
+        )
+
+    def _volume_nm(self) -> tuple[XyzFloat, XyzFloat]:
+        try:
+            box = self.atlas.volume.box
+        except VolumeError:
+            # An atlas outlives its volume: what was embedded of it is still known.
+            box = self.atlas.grid.voxels(self.atlas.grid.cells)
+        low, high = self.atlas.frame.to_nm_xyz(np.array([box.start, box.stop], float)).tolist()
+        return tuple(low), tuple(high)
+
+
+def _turned(zyx: tuple[T, T, T]) -> tuple[T, T, T]:
+    z, y, x = zyx
+    return x, y, z
+
+
+def _cells(cutout: Shaped[np.ndarray, "z y x"], encoder: TrainedEncoder) -> Zyx:
+    """How many embeddings per axis a cut-out gives.
+
+    Raises:
+        RequestError: none, or more than are computed at once.
+    """
+    least, most = encoder.fov, encoder.config.voxels((BLOCK,) * 3)
+    if any(n < f for n, f in zip(cutout.shape, least, strict=True)) or any(
+        n > m for n, m in zip(cutout.shape, most, strict=True)
+    ):
+        raise RequestError(
+            f"a cut-out is at least one field of view, {_by(least)} voxels (XYZ), and at most "
+            f"{_by(most)}; got {_by(zyx(cutout.shape))}"
+        )
+    return encoder.config.cells(zyx(cutout.shape))
+
+
+def _middle(shape: tuple[int, ...], encoder: TrainedEncoder, cells: Zyx) -> Zyx:
+    """The cell whose field of view is nearest to the middle of a cut-out."""
+    axes = zip(shape, encoder.fov, encoder.stride, cells, strict=True)
+    return zyx(min(round((n - f) / 2 / s), count - 1) for n, f, s, count in axes)
+
+
+def _by(shape: Zyx) -> str:
+    return " x ".join(map(str, _turned(shape)))

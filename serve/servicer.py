@@ -1,0 +1,135 @@
+"""The gRPC face of the service: decode, call, encode. No logic of its own."""
+
+import contextlib
+from collections.abc import Iterator
+
+import grpc
+
+from embed.errors import RequestError
+from serve import atlas_codec, codec
+from serve.catalogue import Catalogue
+from serve.metrics import Metrics
+from serve.pb.voxkin.v1 import (
+    atlas_pb2,
+    atlas_pb2_grpc,
+    probe_pb2,
+    probe_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+)
+from serve.status import reports_errors
+
+DEFAULT_K = 10
+SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (search_pb2, "SearchService"),
+        (probe_pb2, "ProbeService"),
+        (atlas_pb2, "AtlasService"),
+    )
+)
+
+
+class SearchServicer(search_pb2_grpc.SearchServiceServicer):
+    """Finds places and embeds cut-outs."""
+
+    def __init__(self, atlases: Catalogue, metrics: Metrics) -> None:
+        self._atlases = atlases
+        self._metrics = metrics
+
+    @reports_errors
+    def FindSimilar(
+        self, request: search_pb2.FindSimilarRequest, context: grpc.ServicerContext
+    ) -> search_pb2.FindSimilarResponse:
+        """The places most like a place or a vector."""
+        served = self._atlases[request.atlas]
+        k = request.k if request.HasField("k") else DEFAULT_K
+        apart = request.min_separation_nm if request.HasField("min_separation_nm") else None
+        kind = request.WhichOneof("query")
+        if kind is None:
+            raise RequestError("say what to look for: position_nm or vector")
+        with self._metrics.searching(served.name):
+            if kind == "position_nm":
+                found = served.find_at(codec.read_position(request.position_nm), k, apart)
+            else:
+                found = served.find_like(codec.read_vector(request.vector), k, apart)
+        return codec.search_result(found)
+
+    @reports_errors
+    def Embed(
+        self, request: search_pb2.EmbedRequest, context: grpc.ServicerContext
+    ) -> search_pb2.EmbedResponse:
+        """The embeddings of a cut-out."""
+        served = self._atlases[request.atlas]
+        return codec.embeddings(served.embed(codec.read_cut_out(request.cut_out)))
+
+
+class ProbeServicer(probe_pb2_grpc.ProbeServiceServicer):
+    """Trains probes and applies them."""
+
+    def __init__(self, atlases: Catalogue) -> None:
+        self._atlases = atlases
+
+    @reports_errors
+    def Train(
+        self, request: probe_pb2.TrainProbeRequest, context: grpc.ServicerContext
+    ) -> probe_pb2.TrainProbeResponse:
+        """Trains a probe and keeps it."""
+        served = self._atlases[request.atlas]
+        probe = served.train_probe(atlas_codec.read_labels(request.places), request.name)
+        return probe_pb2.TrainProbeResponse(probe=atlas_codec.probe(probe))
+
+    @reports_errors
+    def Apply(
+        self, request: probe_pb2.ApplyProbeRequest, context: grpc.ServicerContext
+    ) -> Iterator[probe_pb2.ApplyProbeResponse]:
+        """Applies a probe to every location: steps, then the map."""
+        served = self._atlases[request.atlas]
+        with contextlib.closing(served.apply_probe(request.name)) as news:
+            yield from map(atlas_codec.probe_news, news)
+
+    @reports_errors
+    def List(
+        self, request: probe_pb2.ListProbesRequest, context: grpc.ServicerContext
+    ) -> probe_pb2.ListProbesResponse:
+        """The probes of an atlas."""
+        probes = self._atlases[request.atlas].probes()
+        return probe_pb2.ListProbesResponse(probes=map(atlas_codec.probe, probes))
+
+
+class AtlasServicer(atlas_pb2_grpc.AtlasServiceServicer):
+    """Describes what is served."""
+
+    def __init__(self, atlases: Catalogue) -> None:
+        self._atlases = atlases
+
+    @reports_errors
+    def List(
+        self, request: atlas_pb2.ListAtlasesRequest, context: grpc.ServicerContext
+    ) -> atlas_pb2.ListAtlasesResponse:
+        """Every atlas."""
+        listed = (atlas_codec.atlas(self._atlases.summary(name)) for name in self._atlases)
+        return atlas_pb2.ListAtlasesResponse(atlases=listed)
+
+    @reports_errors
+    def Describe(
+        self, request: atlas_pb2.DescribeAtlasRequest, context: grpc.ServicerContext
+    ) -> atlas_pb2.DescribeAtlasResponse:
+        """One atlas."""
+        summary = self._atlases.summary(request.atlas)
+        return atlas_pb2.DescribeAtlasResponse(atlas=atlas_codec.atlas(summary))
+
+    @reports_errors
+    def Projection(
+        self, request: atlas_pb2.ProjectionRequest, context: grpc.ServicerContext
+    ) -> atlas_pb2.ProjectionResponse:
+        """The map of an atlas."""
+        return atlas_codec.projection(self._atlases[request.atlas].projection())
+
+
+def add_services(server: grpc.Server, atlases: Catalogue, metrics: Metrics) -> None:
+    """Makes a gRPC server answer for these atlases."""
+    search = SearchServicer(atlases, metrics)
+    search_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
+    probe_pb2_grpc.add_ProbeServiceServicer_to_server(ProbeServicer(atlases), server)
+    atlas_pb2_grpc.add_AtlasServiceServicer_to_server(AtlasServicer(atlases), server)

@@ -1,0 +1,66 @@
+"""A directory that is made beside its place and put there whole."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from embed.errors import IncompleteError
+from embed.storage import reports_storage
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """An empty directory that takes the place of `path` when the block ends without an error.
+
+    What was at `path` stays until then. A reader finds the old or the new; while they change
+    places (two renames) it may find neither for a moment, and what a crash between the two leaves
+    is put back here the next time. What a killed process left half-made is removed then, too.
+
+    Raises:
+        IncompleteError: another process is making a directory in the same place.
+        StorageError: the disk refuses; what was there stays.
+    """
+    new, old = (path.with_name(f".{path.name}.{kind}") for kind in ("new", "old"))
+    with reports_storage(f"write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            _tidy(path, new, old)
+            new.mkdir()
+            try:
+                yield new
+                if path.exists():
+                    path.rename(old)
+                new.rename(path)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _tidy(path: Path, new: Path, old: Path) -> None:
+    if old.exists() and not path.exists():
+        old.rename(path)
+    for leftover in (new, old):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Holds the directory's lock, which the system lets go of when the process dies."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise IncompleteError(
+                f"another process is writing in {directory}; wait for it, or stop it"
+            ) from None
+        except OSError:
+            pass  # Some network file systems lock no directories: go on without.
+        yield
+    finally:
+        os.close(handle)

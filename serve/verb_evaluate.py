@@ -1,0 +1,72 @@
+"""`voxkin evaluate`: an encoder's score on a fixed protocol, beside every control."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from embed.checkpoint import load_encoder
+from embed.errors import NotFoundError
+from embed.evaluate import SEEDS, evaluate
+from embed.scoreboard import render
+from serve.arguments import Folder, call
+from serve.console import err, out, print_json
+
+
+def main(words: list[str]) -> None:
+    """Parses and runs."""
+    call(score, "evaluate", words)
+
+
+def score(
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    /,
+    protocol: Literal["P-FIB", "P-VNC", "P-LUC"],
+    data: Folder = None,
+    seeds: int = len(SEEDS),
+    any_voxel_size: bool = False,
+    json: bool = False,
+) -> None:
+    """Scores an encoder on a fixed protocol; every control is computed in the same run.
+
+    P-LUC: mitochondria in mouse hippocampus from few labels, and by retrieval. P-VNC: five classes
+    in fly nerve cord. P-FIB: whether two places lie in one neuron. An encoder is never judged on
+    voxels that it was trained on.
+
+    Example:
+      voxkin evaluate runs/em --protocol P-FIB --data volumes
+
+    Args:
+        run: a training run, or the file of an encoder.
+        protocol: the protocol.
+        data: the folder that holds fib25_b.zarr and the other evaluation volumes; if not given,
+            $VOXKIN_DATA, else ../shared/data.
+        seeds: how many draws of labels, queries and random encoders; fewer are quicker.
+        any_voxel_size: judge an encoder on voxels of a size it was not made for.
+        json: print one JSON object instead of the table.
+    """
+    encoder = load_encoder(run)
+    with err.status("evaluating") as status:
+        result = evaluate(
+            encoder,
+            protocol,
+            data or _data(),
+            seeds=range(seeds),
+            any_voxel_size=any_voxel_size,
+            progress=lambda stage: status.update(f"evaluating: {stage}"),
+        )
+    if json:
+        print_json(result.to_json())
+    else:
+        out.print(render(result))
+
+
+def _data() -> Path:
+    stated = os.environ.get("VOXKIN_DATA")
+    folder = Path(stated) if stated else Path("../shared/data")
+    if not folder.is_dir():
+        raise NotFoundError(
+            f"no evaluation volumes at {folder}; name their folder with --data or $VOXKIN_DATA"
+        )
+    return folder

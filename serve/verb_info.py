@@ -1,0 +1,98 @@
+"""`voxkin info`: what a volume is."""
+
+from typing import Annotated, Any
+
+import tyro
+from rich.table import Table
+
+from embed.geometry import XyzFloat
+from embed.info import info_json
+from embed.samples import locate
+from serve.arguments import Axes, Size, Whole, call
+from serve.console import out, parse_xyz, print_json
+
+
+def main(words: list[str]) -> None:
+    """Parses and runs."""
+    call(info, "info", words)
+
+
+def info(
+    volume: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VOLUME")],
+    /,
+    voxel_size: Size = None,
+    axes: Axes = None,
+    level: Whole = None,
+    channel: Whole = None,
+    json: bool = False,
+) -> None:
+    """Says what a volume is: format, axes, voxel size, levels, extent, grey values.
+
+    Nothing is written, and only a small sample of voxels is read.
+
+    Examples:
+      voxkin info em.ome.zarr
+      voxkin info 'precomputed://gs://bucket/em'
+      voxkin info stack.n5 --axes zyx --voxel-size 4,4,40
+
+    Args:
+        volume: path, URL or TensorStore spec of a zarr, OME-Zarr, N5 or precomputed volume; or
+            `sample`, the one that comes with voxkin.
+        voxel_size: X,Y,Z in nm, where the volume does not state it.
+        axes: one letter per dimension in the order of the store, where it does not name them.
+        level: of a multiscale volume, 0 for the first.
+        channel: of a volume with several.
+        json: print one JSON object instead.
+    """
+    size: XyzFloat | None = parse_xyz(voxel_size, "--voxel-size", "nm") if voxel_size else None
+    found = info_json(locate(volume), voxel_size_nm=size, axes=axes, level=level, channel=channel)
+    if json:
+        print_json(found)
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in _rows(found):
+        table.add_row(f"[bold]{name}[/bold]", value)
+    out.print(table)
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("volume", str(found["name"])),
+        ("source", str(found["source"])),
+        ("format", str(found["format"])),
+        ("stored as", _stored(found)),
+        ("voxel size", _sizes(found["voxel_size_nm"], "nm")),
+    ]
+    if len(found["levels"]) > 1:
+        rows += [
+            (f"level {i}", f"{level['shape']}, {_sizes(level['voxel_size_nm'], 'nm')}")
+            for i, level in enumerate(found["levels"])
+        ]
+    rows += [("licence", str(found["licence"]))] if found["licence"] else []
+    rows += [("note", str(text)) for text in found["notes"]]
+    if not found["opens_as_volume"]:
+        return [*rows, ("as a volume", f"no: {found['reason']}")]
+    low, high = found["box"]["start"], found["box"]["stop"]
+    rows += [
+        ("as a volume", f"yes, level {found['level']}"),
+        ("voxels", "  ".join(f"{axis} {low[axis]}:{high[axis]}" for axis in "xyz")),
+        ("extent", _sizes(found["extent_um"], "µm")),
+        ("size", f"{found['bytes'] / 1e6:,.1f} MB"),
+    ]
+    sample = found["sample"]
+    if sample is None:
+        return [*rows, ("grey values", f"cannot be read: {found['sample_error']}")]
+    grey = f"{sample['minimum']:g} to {sample['maximum']:g}, mean {sample['mean']:.1f}"
+    return [*rows, ("grey values", grey), ("void", f"about {sample['void_fraction']:.0%}")]
+
+
+def _stored(found: dict[str, Any]) -> str:
+    axes = ", ".join(str(axis or "?") for axis in found["axes"])
+    return f"{found['dtype']} {tuple(found['shape'])}, axes {axes}"
+
+
+def _sizes(sizes: dict[str, float] | None, unit: str) -> str:
+    if not sizes:
+        return "not stated; pass --voxel-size X,Y,Z in nm"
+    order = [axis for axis in "xyz" if axis in sizes] or list(sizes)
+    return "  ".join(f"{axis} {sizes[axis]:g}" for axis in order) + f" {unit}"

@@ -1,0 +1,109 @@
+"""Small real atlases for tests: a volume, its embeddings and their ledger, without an encoder.
+
+The embeddings are smooth random fields, so that, as with real ones, places near each other are
+alike; a corner of the volume is void.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorstore as ts
+from scipy import ndimage
+
+from embed.atlas import Atlas, AtlasInfo
+from embed.geometry import Box, Grid, Zyx, zyx
+from embed.ledger import Mark
+from embed.normaliser import Normaliser
+from embed.storage import digest
+from embed.volume import open_volume
+
+FOV: Zyx = (5, 17, 17)
+STRIDE: Zyx = (2, 4, 4)
+VOXEL_NM = (30, 8, 8)
+"""Anisotropic, ZYX: a step between locations is 60, 32, 32 nm and a field of view 150, 136, 136."""
+
+SHARD: Zyx = (8, 8, 8)
+VOID = Box((0, 0, 0), (4, 4, 4))
+"""The locations without data."""
+
+
+def make_atlas(
+    path: Path,
+    shape: Zyx = (12, 14, 16),
+    dim: int = 16,
+    seed: int = 0,
+    *,
+    vectors: np.ndarray | None = None,
+    encoder: str = "a-test-encoder",
+) -> Atlas:
+    """A finished atlas at `path`, of a volume beside it.
+
+    Args:
+        path: the directory to make.
+        shape: locations per axis, ZYX; that of `vectors` where they are given.
+        dim: length of an embedding; that of `vectors` where they are given.
+        seed: of voxels and embeddings.
+        vectors: [z, y, x, dim]; smooth ones with `VOID` left out where it is not given. A zero
+            vector is a location without data.
+        encoder: fingerprint of the encoder that the embeddings are said to come from.
+    """
+    vectors = smooth_vectors(shape, dim, seed) if vectors is None else vectors
+    shape = zyx(vectors.shape[:3])
+    source = path.with_name(f"{path.name}-volume.zarr")
+    _write_volume(source, shape, seed)
+    volume = open_volume(source)
+    info = AtlasInfo(
+        volume=volume.source,
+        attribution={"license": "CC0-1.0", "source": "random numbers"},
+        frame=volume.frame,
+        grid=Grid.covering(volume.box, FOV, STRIDE),
+        embedding_dim=vectors.shape[-1],
+        shard=SHARD,
+        encoder=encoder,
+        run="runs/test",
+        normaliser=Normaliser(128.0, 40.0),
+        backend="none",
+        versions={},
+        created="2026-01-01T00:00:00+00:00",
+    )
+    atlas = Atlas.create(path, info)
+    for box in atlas.store.shards:
+        _write_shard(atlas, box, vectors[box.slices].astype(np.float16))
+    return atlas
+
+
+def smooth_vectors(shape: Zyx, dim: int, seed: int) -> np.ndarray:
+    """Unit vectors [z, y, x, dim] that change slowly from place to place; zero in `VOID`."""
+    noise = np.random.default_rng(seed).normal(size=(*shape, dim))
+    field = ndimage.gaussian_filter(noise, sigma=(1.2, 1.2, 1.2, 0), mode="nearest")
+    field /= np.linalg.norm(field, axis=-1, keepdims=True)
+    field[VOID.slices] = 0
+    return field
+
+
+def _write_shard(atlas: Atlas, box: Box, vectors: np.ndarray) -> None:
+    atlas.store.write(box, vectors.astype(np.float32))
+    voids = int((~vectors.any(axis=-1)).sum())
+    shard = zyx(a // n for a, n in zip(box.start, SHARD, strict=True))
+    done = Mark("done", digest(vectors.tobytes()), box.size, voids)
+    void = Mark("void", "", box.size, box.size)
+    atlas.ledger.record(shard, void if voids == box.size else done)
+
+
+def _write_volume(path: Path, locations: Zyx, seed: int) -> None:
+    shape = zyx((n - 1) * s + f for n, s, f in zip(locations, STRIDE, FOV, strict=True))
+    noise = np.random.default_rng(seed).normal(size=shape)
+    texture = ndimage.gaussian_filter(noise, sigma=2)
+    voxels = np.clip(128 + 40 * texture / texture.std(), 1, 255).astype(np.uint8)
+    voxels[tuple(slice(0, b * s) for b, s in zip(VOID.stop, STRIDE, strict=True))] = 0
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "metadata": {
+            "shape": list(shape),
+            "data_type": "uint8",
+            "dimension_names": ["z", "y", "x"],
+            "attributes": {"dimension_units": [f"{size} nm" for size in VOXEL_NM]},
+        },
+    }
+    ts.open(spec, create=True).result().write(voxels).result()

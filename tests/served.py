@@ -1,0 +1,30 @@
+"""A small served atlas for tests: real voxels, index and encoder, smooth random embeddings."""
+
+from pathlib import Path
+
+from embed.checkpoint import FILE, random_encoder, save_encoder
+from embed.encoder import EncoderConfig, Stage
+from serve.index import build_index
+from serve.served import ServedAtlas
+from tests.atlases import FOV, STRIDE, make_atlas
+
+ENCODER = EncoderConfig(
+    voxel_size_nm=(30.0, 8.0, 8.0),
+    stages=(Stage(8, (3, 5, 5), (2, 4, 4)), Stage(16, (2, 4, 4))),
+    read=(1,),
+    embedding_dim=16,
+)
+"""An encoder whose field of view and stride are those of the atlas."""
+
+INSIDE = (260.0, 260.0, 435.0)
+"""A location with data, XYZ nm, far from every border: cell (6, 6, 6)."""
+
+
+def make_served(path: Path) -> ServedAtlas:
+    """An atlas at `path` with everything that serving needs, opened."""
+    assert (ENCODER.fov, ENCODER.stride) == (FOV, STRIDE)
+    encoder = random_encoder(ENCODER)
+    atlas = make_atlas(path, encoder=encoder.fingerprint)
+    save_encoder(encoder, path / FILE)
+    build_index(atlas)
+    return ServedAtlas.open(path)
