@@ -14,7 +14,7 @@ from embed.places import Places
 from embed.protocol import Protocol
 
 _BATCH = 128
-_CHANGES = 4
+_CHANGES = 2
 # Gain and offset alone: what differs between microscopes, without blur and noise.
 _GREY = AugmentConfig(curve=0.0, blur=0.0, noise=0.0)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import numpy as np
@@ -119,13 +120,14 @@ def load_encoder(path: Path) -> TrainedEncoder:
             f"no encoder at {file}; train one with: voxkin train CONFIG --out {path}"
         )
     try:
-        with np.load(file, allow_pickle=False) as content:
+        # Opened here: np.load leaves a file open that turns out to be no archive.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             about = json.loads(content[_ABOUT].tobytes())
             arrays = {name: content[name] for name in content.files if name != _ABOUT}
         config = _CONFIG.validate_python(about["config"])
         params = _from_named(config, arrays)
         encoder = TrainedEncoder(config, params, about["step"], tuple(about["trained_on"]))
-    except (OSError, ValueError, KeyError, EOFError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ValidationError) as error:
         raise DataError(f"{file} is not an encoder of format {_FORMAT}: {error}") from error
     if about["format"] != _FORMAT or encoder.fingerprint != about["fingerprint"]:
         raise DataError(f"{file} is damaged: its contents do not match its fingerprint")

@@ -67,8 +67,11 @@ class EncoderConfig:
         for i, stage in enumerate(self.stages):
             if min(stage.width, *stage.kernel, *stage.stride) < 1 or stage.blocks < 0:
                 raise ConfigError(f"stage {i}: width, kernel and stride are at least 1: {stage}")
-        if last not in self.read or not all(0 <= i <= last for i in self.read):
-            raise ConfigError(f"read names stages 0 to {last} and holds {last}; got {self.read}")
+        if last not in self.read or sorted({*self.read} & {*range(last + 1)}) != [*self.read]:
+            raise ConfigError(
+                f"read names stages 0 to {last} in rising order and ends with {last}; "
+                f"got {self.read}"
+            )
         for i in self.read:
             self.window(i)
 
@@ -217,7 +220,8 @@ def _as(values: Array, like: Array) -> Array:
 
 def unit(x: Float[Array, "*n dim"]) -> Float[Array, "*n dim"]:
     """Vectors scaled to length 1; a zero vector stays zero."""
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
+    # The bound is under the root, because the gradient of a norm is NaN at zero.
+    return x / jnp.sqrt(jnp.maximum(jnp.sum(x**2, axis=-1, keepdims=True), 1e-12))
 
 
 def count_params(encoder: Encoder) -> int:

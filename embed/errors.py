@@ -54,5 +54,9 @@ class UnavailableError(VoxkinError, ConnectionError):
     """The server cannot be reached, or an address cannot be served on."""
 
 
+class BusyError(UnavailableError):
+    """A limited resource is taken for now; the same call can succeed later."""
+
+
 class MissingExtraError(VoxkinError, ImportError):
     """An optional dependency is not installed; the message names the extra."""

@@ -20,6 +20,7 @@ PROTOCOLS: dict[str, Callable[[Path, Zyx, TrainedOn], Protocol]] = {
     protocol_vnc.NAME: protocol_vnc.prepare,
     protocol_luc.NAME: protocol_luc.prepare,
 }
+_ENCODER = "encoder"
 
 
 def evaluate(
@@ -55,17 +56,15 @@ def evaluate(
     task = PROTOCOLS[protocol](data, encoder.fov, encoder.trained_on)
     if not any_voxel_size:
         require_voxel_size(encoder, task.volume)
-    progress("encoder")
-    mean, sd = summarised(_of_encoder(encoder, task, seeds))
     means: dict[str, Metrics] = {}
     deviations: dict[str, Metrics] = {}
-    for name, scores in _of_controls(encoder, task, seeds, progress):
+    for name, scores in _scored(encoder, task, seeds, progress):
         means[name], deviations[name] = summarised(scores)
     return Result(
         protocol=protocol,
         encoder=encoder.fingerprint,
-        metrics=mean,
-        sd=sd,
+        metrics=means.pop(_ENCODER),
+        sd=deviations.pop(_ENCODER),
         controls=means,
         sd_controls=deviations,
         n=task.counts,
@@ -87,9 +86,11 @@ def _of_encoder(encoder: TrainedEncoder, task: Protocol, seeds: Sequence[int]) -
     return scores
 
 
-def _of_controls(
+def _scored(
     encoder: TrainedEncoder, task: Protocol, seeds: Sequence[int], progress: Callable[[str], None]
 ) -> Iterator[tuple[str, Scores]]:
+    progress(_ENCODER)
+    yield _ENCODER, _of_encoder(encoder, task, seeds)
     progress(controls.RANDOM)
     yield controls.RANDOM, _of_random(encoder, task, seeds)
     progress("features of the other controls")

@@ -1,9 +1,15 @@
 """Classifiers fitted on few labels: how far a handful of clicks goes."""
 
+import functools
+from typing import TYPE_CHECKING
+
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from embed.features import Classifier
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # has no types
 
 # Past this a forest's scores no longer rise on our volumes; below it they wobble.
 _TREES = 100
@@ -41,7 +47,9 @@ class Probe:
 
     def fit(self, rows: Shaped[np.ndarray, "n dim"], labels: Shaped[np.ndarray, " n"]) -> "Probe":
         """Fits on these rows alone; standardisation is theirs too."""
-        self._model.fit(rows.astype(np.float64), labels)
+        # The matrices are small: threads of BLAS wait for each other and double the time.
+        with _threads().limit(limits=1, user_api="blas"):
+            self._model.fit(rows.astype(np.float64), labels)
         return self
 
     def probabilities(self, rows: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n classes"]:
@@ -51,3 +59,11 @@ class Probe:
     def predict(self, rows: Shaped[np.ndarray, "n dim"]) -> Shaped[np.ndarray, " n"]:
         """The most probable label of each row."""
         return self._model.predict(rows.astype(np.float64))
+
+
+@functools.cache
+def _threads() -> "ThreadpoolController":
+    """The thread pools of the libraries that are loaded when a first probe is fitted."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -218,18 +218,18 @@ class Grid:
         stride = np.asarray(self.stride)
         first = np.asarray(self.start) + np.asarray(self.fov) / 2
         exact = (np.asarray(centres, np.float64) - first) / stride
-        cells = np.rint(exact).astype(np.int64)
-        # Half a stride outside still belongs to the border cell; rint may round it outwards.
-        slack = np.abs(exact - np.clip(exact, 0, np.asarray(self.shape) - 1)) <= 0.5
-        if not slack.all():
-            bad = np.asarray(centres)[~slack.all(axis=-1)][0]
-            last = first + (np.asarray(self.shape) - 1) * stride
+        last = np.asarray(self.shape) - 1
+        # Checked before it is rounded: NaN and the farthest positions have no integer.
+        inside = (np.abs(exact - np.clip(exact, 0, last)) <= 0.5).all(axis=-1)
+        if not inside.all():
+            bad = np.asarray(centres)[~inside][0]
             raise OutOfBoundsError(
                 f"voxel {tuple(float(v) for v in np.round(bad, 2))} (ZYX) is outside the "
                 f"locations, whose centres run from {tuple(map(float, first))} to "
-                f"{tuple(map(float, last))}"
+                f"{tuple(map(float, first + last * stride))}"
             )
-        return np.clip(cells, 0, np.asarray(self.shape) - 1)
+        # Half a stride outside still belongs to the border cell; rint may round it outwards.
+        return np.clip(np.rint(exact).astype(np.int64), 0, last)
 
     def voxels(self, cells: Box) -> Box:
         """The voxels that the fields of view of a box of cells cover."""

@@ -106,7 +106,6 @@ class Mitochondria(Protocol):
             **controls.raw_controls(self.grey, self.places, np.arange(self._train)),
             controls.LOGISTIC: Features(middle),
             POOLED: Features(both),
-            controls.FOREST: Features(middle, classifier="forest"),
             POOLED_FOREST: Features(both, classifier="forest"),
         }
 

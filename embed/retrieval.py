@@ -40,8 +40,8 @@ def separated(
 
 
 def _suppress(
-    order: Int[np.ndarray, " n"], places_nm: Float[np.ndarray, "n 3"], k: int, separation_nm: float
-) -> Int[np.ndarray, " m"]:
+    order: Int[np.ndarray, " m"], places_nm: Float[np.ndarray, "n 3"], k: int, separation_nm: float
+) -> Int[np.ndarray, " kept"]:
     places = places_nm[order]
     alive = np.ones(len(order), bool)
     kept: list[int] = []

@@ -93,5 +93,6 @@ def _heading(metric: str) -> str:
 def _cell(mean: Metrics, sd: Metrics, metric: str) -> str:
     if metric not in mean:
         return "-"
-    shown = f"{mean[metric]:.3f}"
-    return f"{shown}\n±{sd[metric]:.3f}" if sd[metric] else f"{shown}\n"
+    # A score that draws nothing at random has no deviation to show.
+    spread = f"±{sd[metric]:.3f}" if sd[metric] >= 5e-4 else ""
+    return f"{mean[metric]:.3f}\n{spread}"

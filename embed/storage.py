@@ -19,6 +19,9 @@ _REASONS = {
     errno.EROFS: "the file system is read-only; choose another place",
     errno.EACCES: "permission denied; choose a place that you may write to",
     errno.EPERM: "permission denied; choose a place that you may write to",
+    errno.ENOTDIR: "a part of that path is a file, not a folder; choose another place",
+    errno.EEXIST: "a part of that path is a file, not a folder; choose another place",
+    errno.EISDIR: "that is a folder; choose another place",
 }
 # TensorStore hands on the system's words, not its number.
 _WORDS = {os.strerror(number): reason for number, reason in _REASONS.items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from embed.checkpoint import FILE, TrainedEncoder, save_encoder
 from embed.config import RunConfig, read_config, save_config, to_json
@@ -94,11 +95,14 @@ def _loop(
     steps, start = config.train.steps, int(state.step)
     places = 2 * config.sampling.crops * math.prod(config.sampling.places)
     began, loss = time.monotonic(), math.nan
+    pending: list[Metrics] = []
     with contextlib.closing(sampler.ahead(start, steps)) as batches:
         for step, views in enumerate(batches, start + 1):
             state, metrics = train_step(state, views)
+            pending.append(metrics)
             if step % config.train.log_every == 0 or step in (start + 1, steps):
-                loss = _log(run, step, metrics, (step - start) / (time.monotonic() - began))
+                loss = _log(run, step, pending, (step - start) / (time.monotonic() - began))
+                pending.clear()
                 _require_finite(config, states, step, loss)
             rate = places * (step - start) / (time.monotonic() - began)
             progress(Progress(step, steps, loss, rate))
@@ -155,8 +159,10 @@ def _stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _log(run: Path, step: int, metrics: Metrics, steps_per_s: float) -> float:
-    values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+def _log(run: Path, step: int, metrics: list[Metrics], steps_per_s: float) -> float:
+    """Writes the means over the steps since the last line; fetching them is the only wait."""
+    fetched = jax.device_get(metrics)
+    values = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
     line = {"step": step, **values, "steps_per_s": round(steps_per_s, 3)}
     with reports_storage(f"write {run / 'metrics.jsonl'}"), (run / "metrics.jsonl").open("a") as f:
         f.write(json.dumps(line) + "\n")

@@ -7,13 +7,9 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Generic, TypeVar
 
-from embed.errors import UnavailableError
+from embed.errors import BusyError
 
 Result = TypeVar("Result")
-
-
-class BusyError(UnavailableError):
-    """A limited resource is taken for now; the same call can succeed later."""
 
 
 @dataclasses.dataclass(frozen=True)

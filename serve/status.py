@@ -16,7 +16,6 @@ import grpc
 
 from embed import errors
 from embed.errors import VoxkinError
-from serve.jobs import BusyError
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ CODES: dict[type[VoxkinError], grpc.StatusCode] = {
     errors.OutOfBoundsError: Code.OUT_OF_RANGE,
     errors.NotFoundError: Code.NOT_FOUND,
     errors.StorageError: Code.RESOURCE_EXHAUSTED,
-    BusyError: Code.RESOURCE_EXHAUSTED,
+    errors.BusyError: Code.RESOURCE_EXHAUSTED,
     errors.UnavailableError: Code.UNAVAILABLE,
     errors.MissingExtraError: Code.UNIMPLEMENTED,
     VoxkinError: Code.FAILED_PRECONDITION,
@@ -56,7 +55,7 @@ _ERRORS: dict[grpc.StatusCode, type[VoxkinError]] = {
     Code.OUT_OF_RANGE: errors.OutOfBoundsError,
     Code.NOT_FOUND: errors.NotFoundError,
     Code.FAILED_PRECONDITION: errors.MismatchError,
-    Code.RESOURCE_EXHAUSTED: BusyError,
+    Code.RESOURCE_EXHAUSTED: errors.BusyError,
 }
 _NAMES = {kind.__name__: kind for kind in CODES}
 _KEY = "voxkin-error"

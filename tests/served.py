@@ -1,5 +1,6 @@
 """A small served atlas for tests: real voxels, index and encoder, smooth random embeddings."""
 
+import socket
 from pathlib import Path
 
 from embed.checkpoint import FILE, random_encoder, save_encoder
@@ -28,3 +29,10 @@ def make_served(path: Path) -> ServedAtlas:
     save_encoder(encoder, path / FILE)
     build_index(atlas)
     return ServedAtlas.open(path)
+
+
+def is_refused(address: str) -> bool:
+    """Whether nobody listens at HOST:PORT."""
+    host, port = address.rsplit(":", 1)
+    with socket.socket() as plug:
+        return plug.connect_ex((host, int(port))) != 0

@@ -121,7 +121,7 @@ function choose(wanted) {
   $("separation").placeholder = nm(Math.max(...[..."xyz"].map((axis) => fovNm(atlas, axis))));
   const count = Number(atlas.index.vectors).toLocaleString("en");
   $("facts").textContent = `${count} locations · voxels of ${[x, y, z].map(nm).join(" × ")} nm (x, y, z)`;
-  $("credit").textContent = Object.entries(atlas.attribution).map(([k, v]) => `${k}: ${v}`).join(" · ");
+  $("credit").textContent = Object.entries(atlas.attribution).sort().map(([k, v]) => `${k}: ${v}`).join(" · ");
   document.title = `${atlas.name} · voxkin`;
 }
 

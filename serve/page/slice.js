@@ -31,7 +31,7 @@ export class SliceView {
     $("zoom-in").addEventListener("click", () => this.#zoom(0.8));
     $("zoom-out").addEventListener("click", () => this.#zoom(1.25));
     for (const button of document.querySelectorAll("[data-plane]")) {
-      button.addEventListener("click", () => { this.plane = button.dataset.plane; this.draw(); });
+      button.addEventListener("click", () => this.#turn(button.dataset.plane));
     }
     new ResizeObserver(() => this.draw()).observe(this.stage);
   }
@@ -52,12 +52,7 @@ export class SliceView {
 
   /** Moves to a place, unless the slice shows it already. */
   reach(place) {
-    const [right, down, depth] = this.axes;
-    const near = (axis, half) => Math.abs(place[axis] - this.at[axis]) <= half;
-    const { clientWidth, clientHeight } = this.stage;
-    const seen = near(depth, this.atlas.voxel_size_nm[depth] / 2)
-      && near(right, (clientWidth / 2) * this.nmPerPixel) && near(down, (clientHeight / 2) * this.nmPerPixel);
-    if (!seen) this.at = { ...place };
+    if (!this.#sees(place, this.atlas.voxel_size_nm)) this.at = { ...place };
     this.draw();
   }
 
@@ -89,6 +84,22 @@ export class SliceView {
     };
     next.src = url;
     this.#drawControls();
+  }
+
+  #sees(place, thickness) {
+    const [right, down, depth] = this.axes;
+    const near = (axis, width) => Math.abs(place[axis] - this.at[axis]) <= width / 2;
+    const { clientWidth, clientHeight } = this.stage;
+    return near(depth, thickness[depth]) && near(right, clientWidth * this.nmPerPixel) && near(down, clientHeight * this.nmPerPixel);
+  }
+
+  #turn(plane) {
+    if (!this.atlas) return;
+    // Another plane through the place that is framed, if it is; through the middle otherwise.
+    const fov = Object.fromEntries([..."xyz"].map((axis) => [axis, fovNm(this.atlas, axis)]));
+    if (this.place && this.#sees(this.place, fov)) this.at = { ...this.place };
+    this.plane = plane;
+    this.draw();
   }
 
   #note(text) {

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from embed import errors
+from embed.errors import BusyError
 from serve.client import Client
-from serve.jobs import BusyError, Finished, Step
+from serve.jobs import Finished, Step
 from serve.labels import LabelTable
 from serve.server import start_server
 from tests.served import INSIDE, make_served

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from serve.jobs import BusyError, Finished, JobSlot, Step, stepwise
+from embed.errors import BusyError
+from serve.jobs import Finished, JobSlot, Step, stepwise
 
 
 def test_a_job_yields_its_steps_and_then_its_result():

@@ -23,11 +23,20 @@ from serve.pb.voxkin.v1 import (
 from serve.server import start_server
 from serve.servicer import AtlasServicer, ProbeServicer, SearchServicer
 from tests.atlases import FOV, STRIDE
+from tests.serve.hostile import HOSTILE
 from tests.served import INSIDE, make_served
 
-Code = grpc.StatusCode
 HERE = codec.position(INSIDE)
-NAN, INF = float("nan"), float("inf")
+METHODS = {
+    search_pb2.FindSimilarRequest: ("Search", "FindSimilar"),
+    search_pb2.EmbedRequest: ("Search", "Embed"),
+    probe_pb2.TrainProbeRequest: ("Probe", "Train"),
+    probe_pb2.ApplyProbeRequest: ("Probe", "Apply"),
+    probe_pb2.ListProbesRequest: ("Probe", "List"),
+    atlas_pb2.ListAtlasesRequest: ("Atlas", "List"),
+    atlas_pb2.DescribeAtlasRequest: ("Atlas", "Describe"),
+    atlas_pb2.ProjectionRequest: ("Atlas", "Projection"),
+}
 
 
 class RefusedError(Exception):
@@ -81,16 +90,17 @@ def servicers(served):
 def call(request, stubs, servicers):
     """A function that makes a call and returns its answer, or raises RefusedError."""
 
-    def answer(service, method, message):
+    def answer(message):
+        service, method = METHODS[type(message)]
         if request.param == "direct":
             result = getattr(servicers[service], method)(message, Context())
         else:
             result = getattr(stubs[service], method)(message, timeout=60)
         return list(result) if method == "Apply" else result
 
-    def answer_or_refuse(service, method, message):
+    def answer_or_refuse(message):
         try:
-            return answer(service, method, message)
+            return answer(message)
         except grpc.RpcError as failure:
             raise RefusedError(failure.code(), failure.details()) from None
 
@@ -101,14 +111,10 @@ def find(**fields):
     return search_pb2.FindSimilarRequest(**fields)
 
 
-def cut_out(shape_zyx, dtype="uint8"):
-    return np.random.default_rng(0).integers(1, 255, shape_zyx).astype(dtype)
-
-
 def test_a_place_is_found_by_itself_and_its_like_are_spread_out(call, served):
     request = find(position_nm=HERE, k=5, min_separation_nm=200)
 
-    answer = call("Search", "FindSimilar", request)
+    answer = call(request)
 
     assert codec.read_search_result(answer) == served.find_at(INSIDE, 5, 200)
     assert codec.read_position(answer.query_position_nm) == INSIDE
@@ -121,7 +127,7 @@ def test_a_vector_finds_the_place_it_was_taken_from(call, served):
     number = int(served.atlas.ids_at(np.array([INSIDE]))[0])
     vector = codec.vector(served.atlas.embeddings(np.array([number]))[0] * 3)
 
-    answer = call("Search", "FindSimilar", find(vector=vector, k=1))
+    answer = call(find(vector=vector, k=1))
 
     assert answer.hits[0].location_id == number
     assert answer.hits[0].similarity == pytest.approx(1, abs=1e-5)
@@ -130,13 +136,13 @@ def test_a_vector_finds_the_place_it_was_taken_from(call, served):
 
 
 def test_what_is_not_said_has_the_documented_default(call, served):
-    answer = call("Search", "FindSimilar", find(position_nm=HERE))
+    answer = call(find(position_nm=HERE))
 
     assert codec.read_search_result(answer) == served.find_at(INSIDE, 10, None)
 
 
 def test_too_few_hits_are_said_to_be_too_few(call):
-    answer = call("Search", "FindSimilar", find(position_nm=HERE, k=1000))
+    answer = call(find(position_nm=HERE, k=1000))
 
     assert not answer.complete
     assert "at least" in answer.reason
@@ -147,7 +153,7 @@ def test_a_cut_out_of_the_volume_is_embedded_as_its_encoder_does(call, served):
     volume = served.atlas.volume
     voxels = volume.read(Box.of_shape((9, 26, 33), (4, 8, 8)))
 
-    answer = call("Search", "Embed", search_pb2.EmbedRequest(cut_out=codec.cut_out(voxels)))
+    answer = call(search_pb2.EmbedRequest(cut_out=codec.cut_out(voxels)))
 
     got = codec.read_embeddings(answer)
     assert got.vectors.shape == (3, 3, 5, 16)
@@ -168,9 +174,9 @@ def test_labelled_places_become_a_probe_that_is_listed_and_applied(call, served)
         for z in (375, 675)
     ]
 
-    trained = call("Probe", "Train", probe_pb2.TrainProbeRequest(name="side", places=labels))
-    listed = call("Probe", "List", probe_pb2.ListProbesRequest())
-    news = call("Probe", "Apply", probe_pb2.ApplyProbeRequest(name="side"))
+    trained = call(probe_pb2.TrainProbeRequest(name="side", places=labels))
+    listed = call(probe_pb2.ListProbesRequest())
+    news = call(probe_pb2.ApplyProbeRequest(name="side"))
 
     assert list(trained.probe.classes) == ["high", "low"]
     assert dict(trained.probe.labels) == {"high": 8, "low": 8}
@@ -182,8 +188,8 @@ def test_labelled_places_become_a_probe_that_is_listed_and_applied(call, served)
 
 
 def test_what_is_served_can_be_described(call, served):
-    listed = call("Atlas", "List", atlas_pb2.ListAtlasesRequest())
-    described = call("Atlas", "Describe", atlas_pb2.DescribeAtlasRequest(atlas="small"))
+    listed = call(atlas_pb2.ListAtlasesRequest())
+    described = call(atlas_pb2.DescribeAtlasRequest(atlas="small"))
 
     assert list(listed.atlases) == [described.atlas]
     atlas = described.atlas
@@ -197,175 +203,23 @@ def test_what_is_served_can_be_described(call, served):
     assert not atlas.has_projection
 
 
-HOSTILE = {
-    "nothing": ("Search", "FindSimilar", find(), Code.INVALID_ARGUMENT, "position_nm or vector"),
-    "unknown atlas": (
-        *("Search", "FindSimilar", find(atlas="../etc", position_nm=HERE)),
-        *(Code.NOT_FOUND, "served: small"),
-    ),
-    "an endless name": (
-        *("Search", "FindSimilar", find(atlas="x" * 10**6, position_nm=HERE)),
-        *(Code.NOT_FOUND, "served: small"),
-    ),
-    "k of 0": ("Search", "FindSimilar", find(position_nm=HERE, k=0), Code.INVALID_ARGUMENT, "k is"),
-    "k of a million": (
-        *("Search", "FindSimilar", find(position_nm=HERE, k=10**6)),
-        *(Code.INVALID_ARGUMENT, "1 to 10000"),
-    ),
-    "k of four billion": (
-        *("Search", "FindSimilar", find(position_nm=HERE, k=2**32 - 1)),
-        *(Code.INVALID_ARGUMENT, "1 to 10000"),
-    ),
-    "outside": (
-        *("Search", "FindSimilar", find(position_nm=types_pb2.PositionNm(x=1e5, y=260, z=435))),
-        *(Code.OUT_OF_RANGE, "(100000, 260, 435)"),
-    ),
-    "very far outside": (
-        *("Search", "FindSimilar", find(position_nm=types_pb2.PositionNm(x=1e300))),
-        *(Code.OUT_OF_RANGE, "1e+300"),
-    ),
-    "no number": (
-        *("Search", "FindSimilar", find(position_nm=types_pb2.PositionNm(x=NAN, y=260, z=435))),
-        *(Code.INVALID_ARGUMENT, "finite"),
-    ),
-    "a void": (
-        *("Search", "FindSimilar", find(position_nm=types_pb2.PositionNm(x=68, y=68, z=75))),
-        *(Code.FAILED_PRECONDITION, "no data"),
-    ),
-    "negative separation": (
-        *("Search", "FindSimilar", find(position_nm=HERE, min_separation_nm=-1)),
-        *(Code.INVALID_ARGUMENT, "0 or more"),
-    ),
-    "separation without number": (
-        *("Search", "FindSimilar", find(position_nm=HERE, min_separation_nm=NAN)),
-        *(Code.INVALID_ARGUMENT, "finite"),
-    ),
-    "short vector": (
-        *("Search", "FindSimilar", find(vector=codec.vector(np.ones(15)))),
-        *(Code.INVALID_ARGUMENT, "16-dimensional"),
-    ),
-    "long vector": (
-        *("Search", "FindSimilar", find(vector=codec.vector(np.ones(10**6)))),
-        *(Code.INVALID_ARGUMENT, "16-dimensional"),
-    ),
-    "zero vector": (
-        *("Search", "FindSimilar", find(vector=codec.vector(np.zeros(16)))),
-        *(Code.INVALID_ARGUMENT, "zero"),
-    ),
-    "nan vector": (
-        *("Search", "FindSimilar", find(vector=codec.vector(np.full(16, NAN)))),
-        *(Code.INVALID_ARGUMENT, "finite"),
-    ),
-    "infinite vector": (
-        *("Search", "FindSimilar", find(vector=codec.vector(np.full(16, INF)))),
-        *(Code.INVALID_ARGUMENT, "finite"),
-    ),
-    "vector without bytes": (
-        *("Search", "FindSimilar", find(vector=types_pb2.Vector(dim=16))),
-        *(Code.INVALID_ARGUMENT, "got 0 bytes"),
-    ),
-    "vector of a length that overflows": (
-        *("Search", "FindSimilar", find(vector=types_pb2.Vector(dim=2**32 - 1, values=b"1"))),
-        *(Code.INVALID_ARGUMENT, "got 1 bytes"),
-    ),
-    "no cut-out": (
-        *("Search", "Embed", search_pb2.EmbedRequest()),
-        *(Code.INVALID_ARGUMENT, "voxel_type 0"),
-    ),
-    "cut-out of an absurd shape": (
-        "Search",
-        "Embed",
-        search_pb2.EmbedRequest(
-            cut_out=types_pb2.CutOut(
-                voxels=b"1", voxel_type=1, shape=codec.counts((2**31, 2**31, 2**31))
-            )
-        ),
-        *(Code.INVALID_ARGUMENT, "got 1"),
-    ),
-    "cut-out smaller than the field of view": (
-        *("Search", "Embed", search_pb2.EmbedRequest(cut_out=codec.cut_out(cut_out((4, 17, 17))))),
-        *(Code.INVALID_ARGUMENT, "at least one field of view, 17 x 17 x 5"),
-    ),
-    "cut-out that is too large": (
-        *("Search", "Embed", search_pb2.EmbedRequest(cut_out=codec.cut_out(cut_out((5, 17, 900))))),
-        *(Code.INVALID_ARGUMENT, "at most"),
-    ),
-    "cut-out of NaN": (
-        "Search",
-        "Embed",
-        search_pb2.EmbedRequest(cut_out=codec.cut_out(np.full((5, 17, 17), NAN, np.float32))),
-        *(Code.INVALID_ARGUMENT, "NaN"),
-    ),
-    "probe without places": (
-        *("Probe", "Train", probe_pb2.TrainProbeRequest(name="p")),
-        *(Code.INVALID_ARGUMENT, "labelled places"),
-    ),
-    "probe outside": (
-        "Probe",
-        "Train",
-        probe_pb2.TrainProbeRequest(name="p", places=[{"position_nm": {"x": -1e9}, "label": "a"}]),
-        *(Code.OUT_OF_RANGE, "-1e+09"),
-    ),
-    "probe of one class": (
-        "Probe",
-        "Train",
-        probe_pb2.TrainProbeRequest(name="p", places=[{"position_nm": HERE, "label": "a"}] * 3),
-        *(Code.FAILED_PRECONDITION, "two classes"),
-    ),
-    "probe named as a path": (
-        "Probe",
-        "Train",
-        probe_pb2.TrainProbeRequest(name="../../p", places=[{"position_nm": HERE, "label": "a"}]),
-        *(Code.INVALID_ARGUMENT, "a-z, 0-9"),
-    ),
-    "unknown probe": (
-        *("Probe", "Apply", probe_pb2.ApplyProbeRequest(name="nobody")),
-        *(Code.NOT_FOUND, "no probe 'nobody'"),
-    ),
-    "applying a path": (
-        *("Probe", "Apply", probe_pb2.ApplyProbeRequest(name="/etc/passwd")),
-        *(Code.INVALID_ARGUMENT, "a-z, 0-9"),
-    ),
-    "applying nothing": (
-        *("Probe", "Apply", probe_pb2.ApplyProbeRequest()),
-        *(Code.INVALID_ARGUMENT, "a-z, 0-9"),
-    ),
-    "probes of nobody": (
-        *("Probe", "List", probe_pb2.ListProbesRequest(atlas="\x00")),
-        *(Code.NOT_FOUND, "served: small"),
-    ),
-    "unknown description": (
-        *("Atlas", "Describe", atlas_pb2.DescribeAtlasRequest(atlas="nobody")),
-        *(Code.NOT_FOUND, "served: small"),
-    ),
-    "no map": (
-        *("Atlas", "Projection", atlas_pb2.ProjectionRequest()),
-        *(Code.NOT_FOUND, "voxkin project"),
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("service", "method", "message", "code", "words"), HOSTILE.values(), ids=HOSTILE.keys()
-)
-def test_bad_input_gets_its_status_and_the_next_call_its_answer(
-    call, service, method, message, code, words
-):
+@pytest.mark.parametrize(("message", "code", "words"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_bad_input_gets_its_status_and_the_next_call_its_answer(call, message, code, words):
     with pytest.raises(RefusedError) as refused:
-        call(service, method, message)
+        call(message)
 
     assert refused.value.code == code
     assert words in refused.value.details
     assert "Traceback" not in refused.value.details
-    assert call("Search", "FindSimilar", find(position_nm=HERE, k=1)).complete
+    assert call(find(position_nm=HERE, k=1)).complete
 
 
 def test_many_callers_at_once_get_the_same_answer_as_one(call):
     request = find(position_nm=HERE, k=5)
-    alone = call("Search", "FindSimilar", request)
+    alone = call(request)
 
     with ThreadPoolExecutor(8) as callers:
-        together = list(callers.map(lambda _: call("Search", "FindSimilar", request), range(64)))
+        together = list(callers.map(lambda _: call(request), range(64)))
 
     assert all(answer == alone for answer in together)
 
@@ -382,8 +236,6 @@ def test_a_second_long_job_on_an_atlas_is_told_to_wait(call, served):
     holder.start()
     begun.wait(30)
     call(
-        "Probe",
-        "Train",
         probe_pb2.TrainProbeRequest(
             name="busy",
             places=[
@@ -394,10 +246,10 @@ def test_a_second_long_job_on_an_atlas_is_told_to_wait(call, served):
     )
 
     with pytest.raises(RefusedError) as refused:
-        call("Probe", "Apply", probe_pb2.ApplyProbeRequest(name="busy"))
+        call(probe_pb2.ApplyProbeRequest(name="busy"))
     end.set()
     holder.join()
 
-    assert refused.value.code == Code.RESOURCE_EXHAUSTED
+    assert refused.value.code == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "busy being held" in refused.value.details
-    assert call("Probe", "Apply", probe_pb2.ApplyProbeRequest(name="busy"))
+    assert call(probe_pb2.ApplyProbeRequest(name="busy"))

@@ -1,0 +1,48 @@
+# Everything runs in .venv, which is made when first needed. PYTHON is any Python from 3.11 on.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+
+.PHONY: demo test check fix proto bench clean
+
+# What the demo and the verbs need, and no more.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "voxkin needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# The tools that check and test, and the extras that the tests cover.
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[ingest,parquet]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/voxkin demo $(DEMO_ARGS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# In an environment of its own: the generator's protobuf is older than the one voxkin runs on.
+proto:
+	$(PYTHON) -m venv build/proto
+	build/proto/bin/pip install --quiet grpcio-tools==1.71.2 setuptools
+	build/proto/bin/python proto/generate.py
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m tests.benchmarks.bench_convolution
+	$(BIN)/python -m tests.benchmarks.bench_dense
+
+clean:
+	rm -rf $(VENV) build dist .jax_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,29 @@
+"""Volumes of thick sections, about 45 x 4.6 x 4.6 nm (ZYX): ssTEM, ATUM-SEM.
+
+    voxkin train sections --volume em.ome.zarr --out runs/em
+
+Kernels and strides are flat: the encoder sees 3 sections of 225 x 225 nm and steps one section or
+37 nm. The symmetries are the 16 that such a grid has. For other voxel sizes of this kind change
+`--encoder.voxel-size-nm`, for example 30 6 6. 2,000 steps, about 15 minutes on two quiet cores.
+"""
+
+from embed.augment import AugmentConfig
+from embed.config import RunConfig, TrainConfig, VolumeConfig
+from embed.encoder import EncoderConfig, Stage
+from embed.sampling import SamplingConfig
+
+config = RunConfig(
+    volumes=(VolumeConfig("em.ome.zarr"),),
+    encoder=EncoderConfig(
+        voxel_size_nm=(45.0, 4.6, 4.6),
+        stages=(
+            Stage(32, (1, 5, 5), (1, 4, 4)),
+            Stage(48, (3, 3, 3), blocks=1),
+            Stage(96, (1, 2, 2), (1, 2, 2), blocks=1),
+            Stage(192, (1, 5, 5), blocks=1),
+        ),
+    ),
+    sampling=SamplingConfig(crops=8, places=(3, 5, 5), shift_nm=100.0),
+    augment=AugmentConfig(section_jitter=0.2),
+    train=TrainConfig(steps=2000),
+)

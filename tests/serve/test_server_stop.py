@@ -1,0 +1,178 @@
+"""Tests of serve/server.py: how calls in flight end, how the server does, and what it can bear."""
+
+import os
+import signal
+import threading
+import time
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from embed.errors import UnavailableError
+from serve import codec
+from serve.client import Client
+from serve.jobs import Step
+from serve.pb.voxkin.v1 import search_pb2, search_pb2_grpc
+from serve.server import start_server
+from tests.served import INSIDE, is_refused, make_served
+
+ANY = "127.0.0.1:0"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    return make_served(tmp_path_factory.mktemp("served") / "small")
+
+
+class Held:
+    """A served atlas whose searches begin at once and end when they are let go."""
+
+    def __init__(self, served):
+        self._served = served
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._served, name)
+
+    def find_at(self, *arguments):
+        self.begun.set()
+        self.let_go.wait(30)
+        return self._served.find_at(*arguments)
+
+
+def ask_in_thread(server, answers):
+    def ask():
+        with Client(server.grpc_address) as client:
+            answers.append(client.find_similar(position_nm_xyz=INSIDE, k=1))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
+
+
+def test_stopping_lets_calls_in_flight_end_and_refuses_new_ones(served):
+    held, answers = Held(served), []
+    server = start_server({"small": held}, ANY, ANY)
+    asking = ask_in_thread(server, answers)
+    held.begun.wait(30)
+
+    stopping = threading.Thread(target=server.stop, args=(20,))
+    stopping.start()
+    time.sleep(0.3)
+    with grpc.insecure_channel(server.grpc_address) as channel, pytest.raises(grpc.RpcError):
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    held.let_go.set()
+    stopping.join()
+    asking.join()
+
+    assert answers[0].complete
+    assert is_refused(server.grpc_address)
+    assert is_refused(server.http_address)
+
+
+def test_a_call_that_does_not_end_is_cut_off_after_the_grace(served):
+    held = Held(served)
+    server = start_server({"small": held}, ANY, ANY)
+    failed = []
+
+    def ask():
+        with Client(server.grpc_address) as client, pytest.raises(UnavailableError) as failure:
+            client.find_similar(position_nm_xyz=INSIDE)
+        failed.append(failure)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    held.begun.wait(30)
+
+    begun = time.monotonic()
+    server.stop(grace=0.2)
+    took = time.monotonic() - begun
+    held.let_go.set()
+    asking.join()
+
+    assert took < 5
+    assert failed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait_gracefully_and_the_handlers_are_put_back(served, number):
+    server = start_server({"small": served}, ANY, ANY)
+    before = signal.getsignal(number)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+    timer.start()
+
+    server.wait(grace=5)
+
+    timer.join()
+    assert is_refused(server.grpc_address)
+    assert is_refused(server.http_address)
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_does_not_wait_for_the_calls_in_flight(served):
+    held = Held(served)
+    server = start_server({"small": held}, ANY, ANY)
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        request = search_pb2.FindSimilarRequest(position_nm=codec.position(INSIDE))
+        call = search_pb2_grpc.SearchServiceStub(channel).FindSimilar.future(request, timeout=60)
+        held.begun.wait(30)
+        timers = [threading.Timer(t, os.kill, (os.getpid(), signal.SIGINT)) for t in (0.3, 0.8)]
+        for timer in timers:
+            timer.start()
+
+        begun = time.monotonic()
+        server.wait(grace=60)
+        took = time.monotonic() - begun
+
+        assert took < 10
+        assert call.code() == grpc.StatusCode.UNAVAILABLE
+    held.let_go.set()
+
+
+def test_stopping_twice_is_stopping_once(served):
+    server = start_server({"small": served}, ANY, ANY)
+
+    server.stop(1)
+    server.stop(1)
+
+    assert is_refused(server.grpc_address)
+
+
+def test_more_calls_than_the_server_takes_are_refused_at_once_and_the_rest_answered(served):
+    held = Held(served)
+    request = search_pb2.FindSimilarRequest(position_nm=codec.position(INSIDE))
+    with start_server({"small": held}, ANY, ANY) as server:
+        with grpc.insecure_channel(server.grpc_address) as channel:
+            stub = search_pb2_grpc.SearchServiceStub(channel)
+            calls = [stub.FindSimilar.future(request, timeout=60) for _ in range(80)]
+            refused = {grpc.StatusCode.RESOURCE_EXHAUSTED}
+            deadline = time.monotonic() + 20
+            while sum(c.done() for c in calls) < 16 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            held.let_go.set()
+            codes = [call.code() for call in calls]
+
+    assert set(codes) == {grpc.StatusCode.OK} | refused
+    assert codes.count(grpc.StatusCode.OK) == 64
+
+
+def test_a_job_whose_caller_hangs_up_ends_and_makes_room(served):
+    ended = threading.Event()
+
+    class Endless(Held):
+        def apply_probe(self, name):
+            try:
+                for done in range(10**9):
+                    time.sleep(0.01)
+                    yield Step(done, 10**9)
+            finally:
+                ended.set()
+
+    with start_server({"small": Endless(served)}, ANY, ANY) as server:
+        with Client(server.grpc_address) as client:
+            news = client.apply_probe("any")
+            assert next(news) == Step(0, 10**9)
+            news.close()
+
+            assert ended.wait(10)
