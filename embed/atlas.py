@@ -18,7 +18,7 @@ from embed.errors import DataError, IncompleteError, MismatchError, OutOfBoundsE
 from embed.geometry import Frame, Grid, XyzFloat, Zyx
 from embed.ledger import Ledger
 from embed.normaliser import Normaliser
-from embed.storage import digest_json, read_json, write_json
+from embed.storage import digest_json, is_free, read_json, write_json
 from embed.volume import Volume, VolumeSource, open_volume_source
 
 FORMAT = 1
@@ -96,7 +96,7 @@ class Atlas:
                     "choose a new --out, or remove that directory"
                 )
             return found
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not is_free(path):
             raise DataError(f"{path} exists and is not an atlas; choose a new --out")
         write_json(path / "atlas.json", _INFO.dump_python(info, mode="json"))
         return cls.open(path)
@@ -109,7 +109,7 @@ class Atlas:
             NotFoundError: no atlas is there.
             DataError: it is damaged or of another format version.
         """
-        value = read_json(path / "atlas.json", "the description of an atlas")
+        value = read_json(path / "atlas.json", "description of an atlas")
         if not isinstance(value, dict) or value.get("format") != FORMAT:
             raise DataError(f"{path / 'atlas.json'} is not of atlas format {FORMAT}")
         try:

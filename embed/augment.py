@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from embed.errors import ConfigError
-from embed.geometry import ZyxFloat
+from embed.geometry import Zyx, ZyxFloat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,22 +45,32 @@ class AugmentConfig:
             raise ConfigError(f"strengths are >= 0, contrast < 1 and blur <= 1; got {self}")
 
 
-def symmetry_table(voxel_size_nm: ZyxFloat) -> Int[Array, "count 6"]:
+_ORDERS = tuple(itertools.permutations(range(3)))
+
+
+def symmetry_table(voxel_size_nm: ZyxFloat, *same: Zyx) -> Int[Array, "count 6"]:
     """The symmetries that a voxel grid allows: axis order, then which axes are flipped.
 
-    48 where all edges agree within 10 %, 16 where only y and x do, 8 (flips) otherwise.
+    48 where all edges agree within 10 %, 16 where two do, 8 (flips) otherwise.
+
+    Args:
+        voxel_size_nm: edge lengths of a voxel, ZYX.
+        same: what else axes that change places must agree in, such as the strides of an encoder,
+            each ZYX.
     """
-    z, y, x = voxel_size_nm
-    alike = [abs(a / b - 1) < 0.1 for a, b in ((z, y), (y, x))]
-    orders = {
-        (True, True): list(itertools.permutations(range(3))),
-        (False, True): [(0, 1, 2), (0, 2, 1)],
-    }.get((alike[0], alike[1]), [(0, 1, 2)])
+    orders = [
+        order
+        for order in _ORDERS
+        if all(
+            1 / 1.1 < voxel_size_nm[a] / size < 1.1
+            for a, size in zip(order, voxel_size_nm, strict=True)
+        )
+        and all(lengths[a] == n for lengths in same for a, n in zip(order, lengths, strict=True))
+    ]
     flips = itertools.product((0, 1), repeat=3)
     return jnp.asarray([(*o, *f) for o, f in itertools.product(orders, flips)], jnp.int32)
 
 
-_ORDERS = tuple(itertools.permutations(range(3)))
 _INVERSE = tuple(tuple(o.index(axis) for axis in range(3)) for o in _ORDERS)
 
 

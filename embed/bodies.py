@@ -86,7 +86,7 @@ def _shape(mask: Bool[np.ndarray, "fz fy fx"]) -> list[float]:
     volume = float(mask.sum())
     voxels = np.argwhere(mask) - (np.asarray(mask.shape) - 1) / 2
     # A hundredth of a voxel keeps the covariance of a single voxel or line from vanishing.
-    moments = np.linalg.eigvalsh(np.cov(voxels.T) + 1e-4 * np.eye(3))[::-1]
+    moments = np.linalg.eigvalsh(np.cov(voxels.T, bias=True) + 1e-4 * np.eye(3))[::-1]
     surface = float(sum((np.diff(mask, axis=a)).sum() for a in range(3)))
     thickness = ndimage.distance_transform_edt(np.pad(mask, 1))
     thickness = thickness[thickness > 0]

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, PyTree
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from embed.encoder import Encoder, EncoderConfig
 from embed.errors import DataError, NotFoundError
@@ -124,12 +124,13 @@ def load_encoder(path: Path) -> TrainedEncoder:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             about = json.loads(content[_ABOUT].tobytes())
             arrays = {name: content[name] for name in content.files if name != _ABOUT}
+        made_by, fingerprint = about["format"], about["fingerprint"]
         config = _CONFIG.validate_python(about["config"])
         params = _from_named(config, arrays)
         encoder = TrainedEncoder(config, params, about["step"], tuple(about["trained_on"]))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ValidationError) as error:
+    except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
         raise DataError(f"{file} is not an encoder of format {_FORMAT}: {error}") from error
-    if about["format"] != _FORMAT or encoder.fingerprint != about["fingerprint"]:
+    if made_by != _FORMAT or encoder.fingerprint != fingerprint:
         raise DataError(f"{file} is damaged: its contents do not match its fingerprint")
     return encoder
 

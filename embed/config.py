@@ -32,6 +32,10 @@ class VolumeConfig:
     axes: str | None = None
     box: XyzRange | None = None
 
+    def __post_init__(self) -> None:
+        if self.box is not None and any(start >= stop for start, stop in self.box):
+            raise ConfigError(f"a box to train on has start < stop on x, y and z; got {self.box}")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -66,8 +70,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         counts = (self.steps, self.log_every, self.save_every, *self.projection)
-        if min(counts) < 1 or self.ignore_cells < 0:
-            raise ConfigError(f"steps, intervals and widths are at least 1: {self}")
+        if min(counts) < 1 or not self.projection or self.ignore_cells < 0:
+            raise ConfigError(
+                "steps, intervals and the one or more widths of the projection are at least 1, "
+                f"ignore_cells at least 0: {self}"
+            )
         if min(self.learning_rate, self.temperature) <= 0 or not 0 <= self.warmup < 1:
             raise ConfigError(f"learning_rate and temperature > 0, warmup in [0, 1): {self}")
 
@@ -93,6 +100,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not self.volumes:
             raise ConfigError("a run needs at least one volume; name one with --volume")
+        near = max(1, self.train.ignore_cells)
+        if self.sampling.crops == 1 and max(self.sampling.places) // 2 < near:
+            raise ConfigError(
+                f"one crop of {self.sampling.places} places (ZYX) leaves some of them without a "
+                f"negative, because those nearer than {near} cells are none: use more crops, more "
+                "places, or a smaller ignore_cells"
+            )
 
 
 _RUN = TypeAdapter(RunConfig)

@@ -59,7 +59,7 @@ def mean_intensity(grey: Shaped[np.ndarray, "z y x"], places: Places) -> Float32
 def ladder_nm(voxel_size_nm: ZyxFloat, steps: tuple[float, ...]) -> tuple[float, ...]:
     """Scales of the filter bank in nm, as multiples of the smallest voxel edge.
 
-    >>> ladder_nm((45.0, 5.0, 5.0), (1, 2))
+    >>> ladder_nm((45.0, 5.0, 5.0), (1.0, 2.0))
     (5.0, 10.0)
     """
     return tuple(s * min(voxel_size_nm) for s in steps)

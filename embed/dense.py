@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, Float32, Shaped
 
 from embed.checkpoint import TrainedEncoder
-from embed.errors import MismatchError, OutOfBoundsError
+from embed.errors import ConfigError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.normaliser import Normaliser, measure
 from embed.volume import Volume
 
-# Blocks of 16 cells an edge keep the halo's share small and memory under a gigabyte.
+# Blocks of 16 steps of the encoder keep the halo's share small and memory under a gigabyte.
 BLOCK = 16
 _PATCHES = 128
 
@@ -34,19 +34,37 @@ def require_voxel_size(encoder: TrainedEncoder, volume: Volume) -> None:
         )
 
 
+def require_stride(encoder: TrainedEncoder, stride: Zyx) -> None:
+    """Checks that a stride is a multiple of the encoder's on every axis.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if any(a < 1 or a % b for a, b in zip(stride, encoder.stride, strict=True)):
+        raise ConfigError(
+            f"a stride is a multiple of the encoder's, {encoder.stride} voxels (ZYX); got {stride}"
+        )
+
+
+def block_shape(encoder: TrainedEncoder, grid: Grid) -> Zyx:
+    """Cells per axis to embed at once, ZYX; fewer where the grid is coarser than the encoder's."""
+    every = (a // b for a, b in zip(grid.stride, encoder.stride, strict=True))
+    return zyx(min((BLOCK - 1) // e + 1, n) for e, n in zip(every, grid.shape, strict=True))
+
+
 def embed_cells(
     encoder: TrainedEncoder, grid: Grid, cells: Box, grey: Float32[np.ndarray, "vz vy vx"]
 ) -> Float32[np.ndarray, "z y x dim"]:
-    """Embeds a box of at most 16 cells an edge, in a block of one shape so that it compiles once.
+    """Embeds a few cells, in a block of one shape so that it compiles once.
 
     Args:
         encoder: the encoder.
         grid: its field of view, and a stride that is a multiple of its own.
-        cells: the cells wanted.
+        cells: the cells wanted, at most `block_shape(encoder, grid)`.
         grey: the normalised voxels that they see, `grid.voxels(cells)`.
     """
     every = [a // b for a, b in zip(grid.stride, encoder.stride, strict=True)]
-    block = (min(BLOCK, n) for n in grid.shape)
+    block = block_shape(encoder, grid)
     full = encoder.config.voxels(zyx((n - 1) * e + 1 for n, e in zip(block, every, strict=True)))
     padded = np.zeros(full, np.float32)
     padded[tuple(slice(n) for n in grey.shape)] = grey
@@ -75,11 +93,24 @@ def embed_cutout(
 def embed_grid(
     encoder: TrainedEncoder, volume: Volume, box: Box | None = None, stride: Zyx | None = None
 ) -> tuple[Grid, Float32[np.ndarray, "z y x dim"]]:
-    """Dense embeddings of a volume that fits in memory, without writing them anywhere."""
+    """Dense embeddings of a volume that fits in memory, without writing them anywhere.
+
+    Args:
+        encoder: the encoder.
+        volume: the volume, of the encoder's voxel size.
+        box: voxels to embed; the whole volume if not given.
+        stride: voxels between locations, ZYX; multiples of the encoder's, which is the default.
+
+    Raises:
+        OutOfBoundsError: the box leaves the volume or is smaller than the field of view.
+        ConfigError: the stride is not a multiple of the encoder's.
+        DataError: a chunk is corrupt or holds NaN.
+    """
+    require_stride(encoder, stride or encoder.stride)
     grid = Grid.covering(box or volume.box, encoder.fov, stride or encoder.stride)
     normaliser = measure(volume)
     out = np.empty((*grid.shape, encoder.embedding_dim), np.float32)
-    for cells in grid.cells.tiles((BLOCK,) * 3):
+    for cells in grid.cells.tiles(block_shape(encoder, grid)):
         grey = normaliser(volume.read(grid.voxels(cells)))
         out[cells.slices] = embed_cells(encoder, grid, cells, grey)
     return grid, out

@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,8 +20,8 @@ ZyxFloat = tuple[float, float, float]
 XyzFloat = tuple[float, float, float]
 
 
-def zyx(values: Iterable[int]) -> Zyx:
-    """Exactly three integers, checked."""
+def zyx(values: Iterable[SupportsIndex]) -> Zyx:
+    """Exactly three integers, checked; numpy's become Python's."""
     z, y, x = map(int, values)
     return z, y, x
 

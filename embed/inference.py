@@ -18,8 +18,8 @@ from jaxtyping import Bool
 
 from embed.atlas import Atlas, AtlasInfo
 from embed.checkpoint import FILE, TrainedEncoder, load_encoder, save_encoder
-from embed.dense import BLOCK, embed_cells, require_voxel_size
-from embed.errors import ConfigError, DataError, MismatchError, OutOfBoundsError
+from embed.dense import block_shape, embed_cells, require_stride, require_voxel_size
+from embed.errors import DataError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.ledger import Mark
 from embed.normaliser import measure
@@ -63,10 +63,7 @@ def create_atlas(
     if box is not None and not volume.box.contains(box):
         raise OutOfBoundsError(f"{box} leaves the volume, which is {volume.box} (voxels, ZYX)")
     step = stride or encoder.stride
-    if any(a < 1 or a % b for a, b in zip(step, encoder.stride, strict=True)):
-        raise ConfigError(
-            f"a stride is a multiple of the encoder's, {encoder.stride} voxels (ZYX); got {step}"
-        )
+    require_stride(encoder, step)
     try:
         grid = Grid.covering(box or volume.box, encoder.fov, step)
     except OutOfBoundsError as error:
@@ -103,7 +100,8 @@ def run_shard(path: Path, shard: Box) -> Mark:
     A shard whose voxels cannot be read or used is recorded as failed with the reason, so that one
     bad chunk does not stop the rest.
     """
-    atlas, encoder = _opened(path)
+    atlas = Atlas.open(path)
+    encoder = _encoder(path, atlas.info.encoder)
     return _run(atlas, encoder, shard, lambda: atlas.volume.read(atlas.grid.voxels(shard)))
 
 
@@ -118,7 +116,7 @@ def embed_volume(
     Raises:
         StorageError: the disk refuses; run again to go on.
     """
-    _, encoder = _opened(atlas.path)
+    encoder = _encoder(atlas.path, atlas.info.encoder)
     failed = []
     with ThreadPoolExecutor(1, thread_name_prefix="voxkin-read") as reader:
         for shard, read in _read_ahead(reader, atlas, remaining(atlas)):
@@ -140,7 +138,7 @@ def verify(atlas: Atlas, *, recompute: int = 1) -> list[Box]:
     Returns:
         The shards that did not agree.
     """
-    _, encoder = _opened(atlas.path)
+    encoder = _encoder(atlas.path, atlas.info.encoder)
     marks = atlas.ledger.marks()
     finished = [b for b in atlas.store.shards if _state(atlas, marks, b) in ("done", "void")]
     again = set(finished[:: max(1, len(finished) // max(recompute, 1))][:recompute])
@@ -158,14 +156,15 @@ def verify(atlas: Atlas, *, recompute: int = 1) -> list[Box]:
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(path: Path) -> tuple[Atlas, TrainedEncoder]:
-    atlas, encoder = Atlas.open(path), load_encoder(path)
-    if encoder.fingerprint != atlas.info.encoder:
+def _encoder(path: Path, fingerprint: str) -> TrainedEncoder:
+    """The encoder of an atlas, compiled once for all of its shards."""
+    encoder = load_encoder(path)
+    if encoder.fingerprint != fingerprint:
         raise MismatchError(
             f"the encoder in {path} has fingerprint {encoder.fingerprint} and the atlas was made "
-            f"by {atlas.info.encoder}; restore {path / FILE} or make the atlas anew"
+            f"by {fingerprint}; restore {path / FILE} or make the atlas anew"
         )
-    return atlas, encoder
+    return encoder
 
 
 def _read_ahead(
@@ -203,7 +202,7 @@ def _compute(
         return out, Mark("void", "", shard.size, shard.size)
     grey = atlas.info.normaliser(voxels)
     local = Grid((0, 0, 0), grid.fov, grid.stride, shard.shape)
-    for cells in local.cells.tiles((BLOCK,) * 3):
+    for cells in local.cells.tiles(block_shape(encoder, local)):
         block = grey[local.voxels(cells).slices]
         out[cells.slices] = embed_cells(encoder, local, cells, block)
     out[void] = 0

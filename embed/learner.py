@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+import optax  # type: ignore[import-untyped]  # it ships no types
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -17,17 +17,30 @@ from embed.config import RunConfig, TrainConfig
 from embed.encoder import Encoder, EncoderConfig, unit
 from embed.geometry import Zyx
 
+Views = Float[Array, "view crop z y x"]
+Metrics = dict[str, Array]
+METRICS = ("loss", "accuracy", "alignment", "uniformity", "grad_norm")
+
+# Variance added to that of every feature, so that one that never changes is not blown up.
+_LEAST = 1e-6
+
 
 class TrainState(NamedTuple):
-    """Everything that changes from step to step, and nothing else."""
+    """Everything that changes from step to step, and nothing else.
+
+    Attributes:
+        step: steps done.
+        params: of the `Learner`.
+        opt_state: of the optimiser.
+        sums: of the metrics of the steps since they were last set to zero.
+    """
 
     step: Int[Array, ""]
     params: PyTree[Array]
     opt_state: optax.OptState
+    sums: Metrics
 
 
-Views = Float[Array, "view crop z y x"]
-Metrics = dict[str, Array]
 Step = Callable[[TrainState, Views], tuple[TrainState, Metrics]]
 
 
@@ -75,7 +88,13 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
 def init_state(config: RunConfig) -> TrainState:
     """The state before the first step, a function of the seed."""
     params = nnx.state(Learner(config, rngs=nnx.Rngs(config.sampling.seed)), nnx.Param)
-    return TrainState(jnp.zeros((), jnp.int32), params, make_optimizer(config.train).init(params))
+    opt_state = make_optimizer(config.train).init(params)
+    return TrainState(jnp.zeros((), jnp.int32), params, opt_state, zero_metrics())
+
+
+def zero_metrics() -> Metrics:
+    """Sums of the metrics of no step."""
+    return {name: jnp.zeros(()) for name in METRICS}
 
 
 def make_train_step(config: RunConfig) -> Step:
@@ -115,7 +134,8 @@ def make_train_step(config: RunConfig) -> Step:
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics["grad_norm"] = optax.tree.norm(grads)
-        return TrainState(state.step + 1, params, opt_state), metrics
+        sums = jax.tree.map(jnp.add, state.sums, metrics)
+        return TrainState(state.step + 1, params, opt_state, sums), metrics
 
     return train_step
 
@@ -127,7 +147,7 @@ def standardised(features: Float[Array, "view n dim"]) -> Float[Array, "view n d
     stalls near collapse. Once training ends, `calibrated` puts the like into the encoder's head.
     """
     centred = features - jnp.mean(features, axis=(0, 1), keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=(0, 1), keepdims=True) + 1e-6)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=(0, 1), keepdims=True) + _LEAST)
 
 
 def calibrated(
@@ -144,16 +164,20 @@ def calibrated(
     features = jax.jit(lambda blocks: nnx.merge(graph, params).features(blocks))
     seen = [np.asarray(features(jnp.asarray(v.reshape(-1, *v.shape[2:])))) for v in views]
     flat = np.concatenate([f.reshape(-1, config.embedding_dim) for f in seen]).astype(np.float64)
-    mean, deviation = flat.mean(axis=0), flat.std(axis=0) + 1e-6
+    mean, deviation = flat.mean(axis=0), np.sqrt(flat.var(axis=0) + _LEAST)
     encoder = nnx.merge(graph, params)
-    head = encoder.head
-    head.bias[...] = jnp.asarray((np.asarray(head.bias[...]) - mean) / deviation, jnp.float32)
-    head.kernel[...] = jnp.asarray(np.asarray(head.kernel[...]) / deviation, jnp.float32)
+    kernel, bias = encoder.head.kernel, encoder.head.bias
+    assert bias is not None
+    bias[...] = jnp.asarray((np.asarray(bias[...]) - mean) / deviation, jnp.float32)
+    kernel[...] = jnp.asarray(np.asarray(kernel[...]) / deviation, jnp.float32)
     return nnx.state(encoder, nnx.Param)
 
 
 def _make_views(config: RunConfig) -> Callable[[Array, Array], tuple[Array, Array]]:
-    table = augment.symmetry_table(config.encoder.voxel_size_nm)
+    encoder = config.encoder
+    # A place must be a place again after the turn, or partners would not show the same.
+    same = (encoder.fov, encoder.stride, config.sampling.places)
+    table = augment.symmetry_table(encoder.voxel_size_nm, *same)
 
     def views_of(key: Array, views: Array) -> tuple[Array, Array]:
         blocks = views.reshape(-1, *views.shape[2:])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import tensorstore as ts
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from embed.errors import DataError
 from embed.geometry import Zyx, zyx
@@ -69,15 +69,18 @@ class Ledger:
         """Every shard that has a mark, failed ones only where nothing better is known.
 
         Raises:
-            DataError: a mark cannot be read.
+            DataError: a mark is damaged.
+            StorageError: the ledger may not be read.
         """
-        keys = [key.decode() for key in self._kv.list().result()]
-        pending = {key: self._kv.read(key) for key in keys if key.endswith(".json")}
         marks: dict[Zyx, Mark] = {}
-        for key in sorted(pending, reverse=True):  # "failed/…" comes before digits this way
-            result = pending[key].result()
-            if result.state == "value":
-                marks[_shard(key)] = self._parse(key, result.value)
+        with reports_storage(f"read the ledger at {self.path}"):
+            keys = [key.decode() for key in self._kv.list().result()]
+            pending = {key: self._kv.read(key) for key in keys if key.endswith(".json")}
+            for key in sorted(pending, reverse=True):  # "failed/…" comes before digits this way
+                result = pending[key].result()
+                if result.state == "value":
+                    shard, mark = self._parse(key, result.value)
+                    marks[shard] = mark
         return marks
 
     def forget(self, shard: Zyx) -> None:
@@ -85,10 +88,10 @@ class Ledger:
         for key in (_key(shard), _key(shard, failed=True)):
             self._kv.delete_range(_only(key)).result()
 
-    def _parse(self, key: str, value: bytes) -> Mark:
+    def _parse(self, key: str, value: bytes) -> tuple[Zyx, Mark]:
         try:
-            return _MARK.validate_json(value)
-        except ValidationError:
+            return _shard(key), _MARK.validate_json(value)
+        except ValueError:  # of the name, or pydantic's, of what is inside
             raise DataError(
                 f"the ledger entry {self.path / key} is damaged; delete that file and run again"
             ) from None

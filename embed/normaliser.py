@@ -37,7 +37,10 @@ class Normaliser:
         """
         grey = voxels.astype(np.float32)
         if voxels.dtype.kind == "f" and not np.isfinite(grey).all():
-            raise DataError(f"{int((~np.isfinite(grey)).sum())} values are NaN or infinite")
+            count = int((~np.isfinite(grey)).sum())
+            raise DataError(
+                f"{count} values are NaN or infinite; replace them with 0, which counts as missing"
+            )
         return np.clip((grey - self.centre) / self.scale, -_LIMIT, _LIMIT).astype(np.float32)
 
 

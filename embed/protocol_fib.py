@@ -34,7 +34,7 @@ VOLUME = "fib25_b"
 
 _REACH_NM = 1500.0
 _TRAINED_BELOW, _TESTED_FROM = 120, 130  # along z, where the encoder trained on this volume
-_BANK_STEPS = (1, 2, 4)
+_BANK_STEPS = (1.0, 2.0, 4.0)
 # With fewer, an AUC over bodies says more of the bodies than of the features.
 _FEWEST_BODIES = 5
 MASK_VOLUME = "mask volume"
@@ -121,9 +121,10 @@ class SameNeuron(Protocol):
         }
 
     def score(self, features: Features, seeds: Sequence[int]) -> Scores:
-        """AUC over body-balanced pairs: of similarity, and of a classifier of pairs of other bodies.
+        """AUC over body-balanced pairs: of similarity, and of a classifier of other pairs.
 
-        The draws of a seed are the same for every feature set.
+        The classifier of a pair saw no pair of its body. A seed draws the same pairs for every
+        feature set.
         """
         scores: Scores = {}
         alike = verification.similarity(features, self.pairs)

@@ -32,7 +32,7 @@ _QUERIES = 200
 _HITS = 50
 _EXCLUDED_NM = 330.0
 _SEPARATION_NM = 160.0
-_BANK_STEPS = (1, 2, 4)
+_BANK_STEPS = (1.0, 2.0, 4.0)
 POOLED = "filter bank + pooled, logistic regression"
 POOLED_FOREST = "filter bank + pooled, random forest"
 

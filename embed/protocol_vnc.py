@@ -36,7 +36,7 @@ _STRENGTH_DRAWS = 3
 _NEIGHBOURS = 10
 _UNKNOWN_LABELS = 100
 # Chosen on sections 14–15, with the mean of three sections beside the section itself.
-_BANK_STEPS = (2, 4, 8, 16)
+_BANK_STEPS = (2.0, 4.0, 8.0, 16.0)
 
 
 def prepare(data: Path, fov: Zyx, trained_on: TrainedOn = ()) -> "FiveClasses":

@@ -4,7 +4,7 @@ import io
 import json
 from pathlib import Path
 
-from embed.errors import NotFoundError
+from embed.errors import DataError, NotFoundError
 from embed.storage import write_bytes
 
 _PANELS = (
@@ -20,11 +20,15 @@ def write_report(run: Path) -> Path:
 
     Raises:
         NotFoundError: the run has no metrics.
+        DataError: they are damaged.
     """
     file = run / "metrics.jsonl"
-    if not file.exists():
+    if not file.is_file() or not file.stat().st_size:
         raise NotFoundError(f"no metrics at {file}")
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    try:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    except ValueError as error:
+        raise DataError(f"{file} holds a line that is not JSON ({error})") from None
 
     from matplotlib.figure import Figure  # not pyplot, which keeps figures and picks a window
 

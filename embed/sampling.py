@@ -6,7 +6,7 @@ seen, and no state of the pipeline needs saving.
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -47,6 +47,8 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         if self.crops < 1 or min(self.places) < 1 or self.shift_nm < 0:
             raise ConfigError(f"crops and places are at least 1 and shift_nm at least 0: {self}")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"a seed is a number from 0 to {2**32 - 1}; got {self.seed}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,7 @@ class PairSampler:
         pairs = [self._pair(step, crop) for crop in range(self._config.crops)]
         return np.stack(pairs, axis=1)
 
-    def ahead(self, start: int, stop: int) -> Iterator[Views]:
+    def ahead(self, start: int, stop: int) -> Generator[Views]:
         """The views of steps `start` to `stop`, read in threads while others are computed on."""
         with ThreadPoolExecutor(_AHEAD, thread_name_prefix="voxkin-read") as pool:
             pending: collections.deque[Future[Views]] = collections.deque()

@@ -72,6 +72,16 @@ def write_bytes(path: Path, content: bytes) -> None:
             raise
 
 
+def is_free(path: Path) -> bool:
+    """Whether a directory may be laid out at `path`: nothing is there, or an empty directory.
+
+    Hidden files do not count: a write that was killed leaves its temporary file behind.
+    """
+    if not path.is_dir():
+        return not path.exists()
+    return all(child.name.startswith(".") for child in path.iterdir())
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, whole or not at all."""
     write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
@@ -82,18 +92,21 @@ def read_json(path: Path, what: str) -> Any:
 
     Args:
         path: the file.
-        what: what it is to the reader, as in "the description of an atlas".
+        what: what it is to the reader, as in "description of an atlas".
 
     Raises:
         NotFoundError: there is no such file.
         DataError: it is not JSON.
+        StorageError: it may not be read.
     """
+    with reports_storage(f"read {path}"):
+        if not path.is_file():
+            raise NotFoundError(f"no {what} at {path}")
+        content = path.read_bytes()
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"no {what} at {path}") from None
+        return json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} should be {what} but is not JSON ({error})") from None
+        raise DataError(f"{path} is damaged: it is not JSON ({error})") from None
 
 
 def digest(*parts: bytes | memoryview) -> str:

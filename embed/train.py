@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from embed.checkpoint import FILE, TrainedEncoder, save_encoder
 from embed.config import RunConfig, read_config, save_config, to_json
 from embed.errors import DataError, MismatchError
-from embed.learner import Metrics, TrainState, calibrated, init_state, make_train_step
+from embed.learner import TrainState, calibrated, init_state, make_train_step, zero_metrics
 from embed.resume import TrainingStates
 from embed.sampling import PairSampler, TrainingVolume
-from embed.storage import reports_storage, write_bytes
+from embed.storage import is_free, reports_storage, write_bytes
 
 # Some ten thousand places: mean and deviation are then good to one per cent.
 _CALIBRATION_STEPS = 20
@@ -72,14 +72,10 @@ def fit(
         state = init_state(config)
         if states.latest is not None:
             state = states.restore(states.latest, state)
-        start = int(state.step)
-        _keep_metrics_until(run, start)
+        _keep_metrics_until(run, int(state.step))
         state = _loop(config, sampler, state, states, run, stop, progress)
-        done = int(state.step)
-        if done > start:
-            states.save(done, state)
     encoder = _export(config, volumes, sampler, state, run)
-    return encoder if done == config.train.steps else None
+    return encoder if int(state.step) == config.train.steps else None
 
 
 def _loop(
@@ -95,27 +91,30 @@ def _loop(
     steps, start = config.train.steps, int(state.step)
     places = 2 * config.sampling.crops * math.prod(config.sampling.places)
     began, loss = time.monotonic(), math.nan
-    pending: list[Metrics] = []
     with contextlib.closing(sampler.ahead(start, steps)) as batches:
         for step, views in enumerate(batches, start + 1):
-            state, metrics = train_step(state, views)
-            pending.append(metrics)
-            if step % config.train.log_every == 0 or step in (start + 1, steps):
-                loss = _log(run, step, pending, (step - start) / (time.monotonic() - began))
-                pending.clear()
-                _require_finite(config, states, step, loss)
-            rate = places * (step - start) / (time.monotonic() - began)
-            progress(Progress(step, steps, loss, rate))
-            if stop.is_set():
-                break
-            if step % config.train.save_every == 0 and step < steps:
+            state, _ = train_step(state, jnp.asarray(views))
+            log = step % config.train.log_every == 0 or step in (1, steps)
+            last = step == steps or stop.is_set()
+            save = last or step % config.train.save_every == 0
+            steps_per_s = (step - start) / (time.monotonic() - began)
+            if log or save or step == start + 1:  # fetching the means is the only wait
+                means = _means(config, state, states)
+                loss = means["loss"]
+            if log:
+                _log(run, {"step": step, **means, "steps_per_s": round(steps_per_s, 3)})
+                state = state._replace(sums=zero_metrics())
+            if save:
                 states.save(step, state)
+            progress(Progress(step, steps, loss, places * steps_per_s))
+            if last:
+                break
     return state
 
 
 def _claim(config: RunConfig, run: Path) -> None:
     if not (run / "config.json").exists():
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if not is_free(run):
             raise DataError(f"{run} exists and is not a training run; choose a new --out")
         save_config(config, run)
         return
@@ -149,7 +148,7 @@ def _stop_requests() -> Iterator[threading.Event]:
 
     def request(number: int, _: object) -> None:
         stop.set()
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -159,32 +158,41 @@ def _stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _log(run: Path, step: int, metrics: list[Metrics], steps_per_s: float) -> float:
-    """Writes the means over the steps since the last line; fetching them is the only wait."""
-    fetched = jax.device_get(metrics)
-    values = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
-    line = {"step": step, **values, "steps_per_s": round(steps_per_s, 3)}
+def _means(config: RunConfig, state: TrainState, states: TrainingStates) -> dict[str, float]:
+    """The mean metrics of the steps since the last line of them; resuming changes nothing."""
+    step, every = int(state.step), config.train.log_every
+    logged = max((step - 1) // every * every, min(step - 1, 1))
+    means = {k: float(v) / (step - logged) for k, v in jax.device_get(state.sums).items()}
+    for name, what in (("loss", "loss"), ("grad_norm", "gradient")):
+        if not math.isfinite(means[name]):
+            last = states.latest
+            kept = "no state was saved yet" if last is None else f"the last saved is of step {last}"
+            raise DataError(
+                f"the {what} became {means[name]} between steps {logged} and {step}; {kept}. A "
+                f"smaller learning rate than {config.train.learning_rate} usually helps"
+            )
+    return means
+
+
+def _log(run: Path, line: dict[str, float]) -> None:
     with reports_storage(f"write {run / 'metrics.jsonl'}"), (run / "metrics.jsonl").open("a") as f:
         f.write(json.dumps(line) + "\n")
-    return values["loss"]
 
 
 def _keep_metrics_until(run: Path, step: int) -> None:
     """Drops the lines of steps that will be done again."""
     file = run / "metrics.jsonl"
     if file.exists():
-        lines = [line for line in file.read_text().splitlines() if json.loads(line)["step"] <= step]
+        lines = [line for line in file.read_text().splitlines() if _step_of(line) <= step]
         write_bytes(file, "".join(line + "\n" for line in lines).encode())
 
 
-def _require_finite(config: RunConfig, states: TrainingStates, step: int, loss: float) -> None:
-    if not math.isfinite(loss):
-        last = states.latest
-        raise DataError(
-            f"the loss became {loss} between steps {max(step - config.train.log_every, 0)} and "
-            f"{step}; the last saved state is of step {last}. A smaller learning rate than "
-            f"{config.train.learning_rate} usually helps"
-        )
+def _step_of(line: str) -> float:
+    """The step of a line of metrics; infinity for one that a kill cut short."""
+    try:
+        return float(json.loads(line)["step"])
+    except json.JSONDecodeError:
+        return math.inf
 
 
 def _export(

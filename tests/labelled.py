@@ -27,10 +27,10 @@ def write_volume(path: Path, voxels: np.ndarray, voxel_size_nm=(10.0, 10.0, 10.0
 def write_luc(folder: Path) -> None:
     """Mitochondria are bright balls on a dim, noisy ground."""
     rng = np.random.default_rng(0)
-    shape = (25, 264, 120)
+    shape = (25, 264, 80)
     labels = np.zeros(shape, np.uint8)
     places = np.indices(shape).reshape(3, -1).T
-    seeds = rng.random((70, 3)) * shape
+    seeds = rng.random((45, 3)) * shape
     nearest, _ = cKDTree(seeds).query(places, workers=2)
     labels.reshape(-1)[nearest < 9] = 1
     grey = 100 + 60 * labels + rng.normal(0, 15, shape)
@@ -41,7 +41,7 @@ def write_luc(folder: Path) -> None:
 def write_vnc(folder: Path) -> None:
     """Five classes in tiles of 10 x 10 pixels, each with a grey value of its own."""
     rng = np.random.default_rng(0)
-    tiles = rng.integers(1, 6, (20, 12, 13))
+    tiles = rng.integers(1, 6, (20, 10, 11))
     labels = tiles.repeat(10, axis=1).repeat(10, axis=2).astype(np.uint8)
     grey = 30 + 35 * labels + rng.normal(0, 8, labels.shape)
     volume = grey.clip(1, 255).astype(np.uint8)
@@ -57,13 +57,17 @@ def write_fib(folder: Path) -> None:
 
 
 def columns() -> tuple[np.ndarray, np.ndarray]:
-    """Grey values and labels of nine bodies, each the cells of a stack of uneven seeds."""
+    """Grey values and labels of nine bodies, each the cells of a stack of uneven seeds.
+
+    Background is around them: at the edge of the volume no field of view would fit.
+    """
     rng = np.random.default_rng(0)
-    shape = (150, 84, 84)
+    shape = (120, 84, 84)
     grid = np.stack(np.meshgrid(*(np.arange(14, n, 28) for n in shape), indexing="ij"), axis=-1)
     seeds = (grid + rng.uniform(-6, 6, grid.shape)).reshape(-1, 3)
     body = np.broadcast_to(np.arange(1, 10).reshape(3, 3), grid.shape[:3]).ravel()
     _, cell = cKDTree(seeds).query(np.indices(shape).reshape(3, -1).T, workers=2)
-    labels = body[cell].reshape(shape).astype(np.uint64)
-    grey = 60 + 15 * labels.astype(float) + rng.normal(0, 10, shape)
+    labels = np.zeros((shape[0], shape[1] + 16, shape[2] + 16), np.uint64)
+    labels[:, 8:-8, 8:-8] = body[cell].reshape(shape)
+    grey = 60 + 15 * labels.astype(float) + rng.normal(0, 10, labels.shape)
     return grey.clip(1, 255).astype(np.uint8), labels

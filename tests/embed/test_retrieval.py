@@ -19,7 +19,9 @@ def by_hand(similarity, places, k, separation):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), k=st.integers(1, 30), separation=st.sampled_from([0, 80, 200]))
+@given(
+    seed=st.integers(0, 10**6), k=st.integers(1, 30), separation=st.sampled_from([0.0, 80.0, 200.0])
+)
 def test_hits_are_those_of_a_plain_loop(seed, k, separation):
     rng = np.random.default_rng(seed)
     places = rng.integers(0, 8, (60, 3)) * 80.0

@@ -1,0 +1,75 @@
+"""Tests of embed/convolution.py against XLA's own convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from embed.convolution import _as_matrix_product, convolve
+
+CASES = [
+    # batch, voxels, kernel, stride, channels, width
+    (1, (5, 6, 7), (1, 1, 1), (1, 1, 1), 3, 4),
+    (2, (7, 6, 5), (3, 3, 3), (1, 1, 1), 2, 3),
+    (2, (9, 9, 9), (3, 3, 3), (2, 2, 2), 1, 4),
+    (1, (10, 9, 8), (2, 3, 4), (3, 2, 1), 2, 2),
+    (1, (4, 11, 11), (1, 5, 5), (1, 4, 4), 1, 3),
+    (1, (5, 5, 5), (5, 5, 5), (4, 4, 4), 1, 2),
+    (3, (6, 7, 8), (2, 2, 2), (4, 3, 5), 2, 2),
+]
+
+
+def xla(x, kernel, stride):
+    dimensions = ("NDHWC", "DHWIO", "NDHWC")
+    return jax.lax.conv_general_dilated(x, kernel, stride, "VALID", dimension_numbers=dimensions)
+
+
+def arrays(case):
+    batch, voxels, kernel, stride, channels, width = case
+    a, b = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(a, (batch, *voxels, channels))
+    return x, jax.random.normal(b, (*kernel, channels, width)), stride
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_matrix_product_equals_the_convolution_of_xla(case):
+    x, kernel, stride = arrays(case)
+
+    ours = _as_matrix_product(x, kernel, stride)
+
+    expected = xla(x, kernel, stride)
+    assert ours.shape == expected.shape
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES[1:5])
+def test_its_gradients_equal_those_of_xla(case):
+    x, kernel, stride = arrays(case)
+
+    def loss(function):
+        return lambda x, kernel: jnp.sum(jnp.sin(function(x, kernel, stride)))
+
+    ours = jax.grad(loss(_as_matrix_product), argnums=(0, 1))(x, kernel)
+
+    expected = jax.grad(loss(xla), argnums=(0, 1))(x, kernel)
+    for a, b in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_whatever_the_backend_the_answer_is_the_same(monkeypatch):
+    x, kernel, stride = arrays(CASES[3])
+    here = convolve(x, kernel, stride)
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    there = convolve(x, kernel, stride)
+
+    np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5)
+
+
+def test_it_computes_in_the_type_of_its_input():
+    x, kernel, stride = arrays(CASES[1])
+
+    halved = convolve(x.astype(jnp.bfloat16), kernel, stride)
+
+    assert halved.dtype == jnp.bfloat16
+    np.testing.assert_allclose(halved.astype(jnp.float32), xla(x, kernel, stride), atol=0.3)

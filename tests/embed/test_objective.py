@@ -1,0 +1,143 @@
+"""Tests of embed/objective.py against plain loops."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from embed.encoder import unit
+from embed.objective import alignment, contrastive_accuracy, nt_xent, uniformity
+
+N, DIM = 6, 4
+
+
+@pytest.fixture(scope="module")
+def pair():
+    a, b = jax.random.split(jax.random.key(0))
+    first = unit(jax.random.normal(a, (N, DIM)))
+    return first, unit(first + 0.7 * jax.random.normal(b, (N, DIM)))
+
+
+@pytest.fixture(scope="module")
+def ignored():
+    drawn = np.random.default_rng(0).random((N, N)) < 0.3
+    return jnp.asarray(drawn | drawn.T)
+
+
+def loop_loss(a, b, temperature, ignored=None, decoupled=False):
+    z = np.concatenate([a, b]).astype(np.float64)
+    losses = []
+    for i in range(2 * N):
+        partner = (i + N) % (2 * N)
+        total = 0.0 if decoupled else math.exp(z[i] @ z[partner] / temperature)
+        for j in range(2 * N):
+            near = ignored is not None and bool(ignored[i % N, j % N])
+            if j not in (i, partner) and not near:
+                total += math.exp(z[i] @ z[j] / temperature)
+        losses.append(math.log(total) - z[i] @ z[partner] / temperature)
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_loss_equals_a_plain_loop(pair, ignored, temperature, masked, decoupled):
+    mask = ignored if masked else None
+
+    loss = nt_xent(*pair, temperature, ignored=mask, decoupled=decoupled)
+
+    expected = loop_loss(*pair, temperature, mask, decoupled)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_diagonal_of_what_is_ignored_does_not_matter(pair, ignored):
+    eye = jnp.eye(N, dtype=bool)
+
+    losses = [nt_xent(*pair, 0.2, ignored=mask) for mask in (ignored | eye, ignored & ~eye)]
+
+    assert losses[0] == losses[1]
+
+
+def accuracy_loop(a, b, ignored=None):
+    hits = []
+    for queries, others in ((a, b), (b, a)):
+        for i in range(N):
+            rivals = [j for j in range(N) if j != i and not (ignored is not None and ignored[i, j])]
+            hits.append(all(queries[i] @ others[i] > queries[i] @ others[j] for j in rivals))
+    return np.mean(hits)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_accuracy_alignment_and_uniformity_equal_plain_loops(pair, ignored, masked):
+    a, b = (np.asarray(x, np.float64) for x in pair)
+    mask = ignored if masked else None
+
+    accuracy = contrastive_accuracy(*pair, mask)
+
+    assert 0 < accuracy < 1
+    np.testing.assert_allclose(accuracy, accuracy_loop(a, b, mask), rtol=1e-6)
+    distances = [float(np.sum((x - y) ** 2)) for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(alignment(*pair), np.mean(distances), rtol=1e-5)
+    pairs = [(i, j) for i in range(N) for j in range(N) if i != j]
+    potential = np.mean([math.exp(-2 * np.sum((a[i] - a[j]) ** 2)) for i, j in pairs])
+    np.testing.assert_allclose(uniformity(pair[0]), math.log(potential), rtol=1e-5)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_swapping_the_views_changes_nothing(pair, ignored, decoupled):
+    a, b = pair
+
+    for function in (
+        lambda a, b: nt_xent(a, b, 0.2, ignored=ignored, decoupled=decoupled),
+        lambda a, b: contrastive_accuracy(a, b, ignored),
+        alignment,
+    ):
+        np.testing.assert_allclose(function(a, b), function(b, a), rtol=1e-6)
+
+
+def test_rotating_all_embeddings_changes_nothing(pair, ignored):
+    a, b = pair
+    turn, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(3), (DIM, DIM)))
+
+    for function in (
+        lambda a, b: nt_xent(a, b, 0.2, ignored=ignored),
+        lambda a, b: contrastive_accuracy(a, b, ignored),
+        alignment,
+        lambda a, _: uniformity(a),
+    ):
+        np.testing.assert_allclose(function(a @ turn, b @ turn), function(a, b), rtol=1e-4)
+
+
+def test_the_best_views_have_a_lower_loss_than_shuffled_ones(pair):
+    a, _ = pair
+
+    assert nt_xent(a, a, 0.2) < nt_xent(a, jnp.roll(a, 1, axis=0), 0.2)
+    assert contrastive_accuracy(a, a) == 1
+    assert contrastive_accuracy(a, jnp.roll(a, 1, axis=0)) == 0
+    assert alignment(a, a) == 0
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_gradients_are_finite_when_all_embeddings_are_the_same(decoupled):
+    same = jnp.ones((N, DIM)) / math.sqrt(DIM)
+
+    def loss(a, b):
+        return nt_xent(unit(a), unit(b), 0.05, decoupled=decoupled)
+
+    value, gradients = jax.value_and_grad(loss, argnums=(0, 1))(same, same)
+
+    np.testing.assert_allclose(value, math.log(2 * N - 2 + (not decoupled)), rtol=1e-5)
+    assert all(np.isfinite(g).all() for g in gradients)
+    np.testing.assert_allclose(uniformity(same), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_small_temperature_does_not_overflow(pair, decoupled):
+    loss, gradient = jax.value_and_grad(lambda a: nt_xent(a, pair[1], 1e-3, decoupled=decoupled))(
+        pair[0]
+    )
+
+    assert np.isfinite(loss)
+    assert np.isfinite(gradient).all()
