@@ -62,7 +62,8 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         last = len(self.stages) - 1
-        if last < 0 or self.embedding_dim < 1 or min(self.voxel_size_nm) <= 0:
+        sizes = all(0 < v < math.inf for v in self.voxel_size_nm)
+        if last < 0 or self.embedding_dim < 1 or not sizes:
             raise ConfigError(f"an encoder needs a stage, a channel and voxel sizes > 0: {self}")
         for i, stage in enumerate(self.stages):
             if min(stage.width, *stage.kernel, *stage.stride) < 1 or stage.blocks < 0:
@@ -72,8 +73,6 @@ class EncoderConfig:
                 f"read names stages 0 to {last} in rising order and ends with {last}; "
                 f"got {self.read}"
             )
-        for i in self.read:
-            self.window(i)
 
     @property
     def fov(self) -> Zyx:
@@ -97,18 +96,11 @@ class EncoderConfig:
         """The cells of a stage at the centre of the first embedding: first cell and count, ZYX.
 
         One cell where a cell lies at the centre, the two beside it where none does.
-
-        Raises:
-            ConfigError: the centres cannot be matched to half a cell.
         """
-        (fov, step), whole = self.reach(stage), self.fov
-        twice = [(w - f) / s for w, f, s in zip(whole, fov, step, strict=True)]
-        if any(t != int(t) for t in twice):
-            raise ConfigError(
-                f"stage {stage} cannot be read: its cells (every {step} voxels, ZYX) have no place "
-                f"in the middle of the field of view {whole}; change a kernel by one step"
-            )
-        return zyx(int(t) // 2 for t in twice), zyx(1 + int(t) % 2 for t in twice)
+        fov, step = self.reach(stage)
+        # Whole, because all that later stages add to the field of view are steps of this one.
+        spare = [(w - f) // s for w, f, s in zip(self.fov, fov, step, strict=True)]
+        return zyx(n // 2 for n in spare), zyx(1 + n % 2 for n in spare)
 
     def cells(self, voxels: Zyx) -> Zyx:
         """Embeddings per axis that a block of voxels gives, ZYX."""

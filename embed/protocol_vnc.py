@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 
 from embed import controls, filterbank
 from embed.errors import MismatchError
@@ -18,16 +18,11 @@ from embed.fewshot import Probe, draw
 from embed.geometry import Zyx, ZyxFloat
 from embed.places import Places
 from embed.protocol import Protocol, Scores, TrainedOn, labels_of, names_volume, open_data, per_axis
+from embed.vnc_places import CLASSES, points, split_sections, unanimous
 
 NAME = "P-VNC"
 VOLUME = "vnc_left"
-CLASSES = ("membrane", "glia or extracellular", "mitochondrion", "synapse", "intracellular")
 
-_BORDER = 40  # pixels
-_TRAIN = range(14)
-_CHOOSE = range(14, 16)
-_TEST = range(16, 20)
-_NEVER_TESTED = 15  # fields of view of training end here, those of the test begin here
 _POOL, _TEST_POOL = 2000, 1000
 _LABELS = (5, 25, 100, _POOL)
 _DRAWS = 5
@@ -48,7 +43,7 @@ def prepare(data: Path, fov: Zyx, trained_on: TrainedOn = ()) -> "FiveClasses":
     """
     volume = open_data(data, VOLUME)
     size = volume.frame.voxel_size_nm
-    train, choose, test = _sections(fov, volume.box.shape[0])
+    train, choose, test = split_sections(fov, volume.box.shape[0])
     if not (train and choose and test) or max(fov[1:]) > min(volume.box.shape[1:]):
         raise MismatchError(
             f"{NAME} tests on 4 of {volume.box.shape[0]} sections of {size[0]:g} nm, so a field of "
@@ -57,9 +52,9 @@ def prepare(data: Path, fov: Zyx, trained_on: TrainedOn = ()) -> "FiveClasses":
         )
     labels = labels_of(data, "vnc_left_classes", volume)
     rng = np.random.default_rng(0)
-    allowed = _unanimous(labels, fov)
+    allowed = unanimous(labels, fov)
     parts = [
-        _points(labels, allowed, sections, count, rng)
+        points(labels, allowed, sections, count, rng)
         for sections, count in ((train, _POOL), (choose, _TEST_POOL), (test, _TEST_POOL))
     ]
     voxels = np.concatenate(parts)
@@ -204,47 +199,6 @@ class FiveClasses(Protocol):
         return np.concatenate([rng.permutation(part)[:count] for part in (unknown, known)])
 
 
-def _sections(fov: Zyx, count: int) -> tuple[list[int], list[int], list[int]]:
-    """Sections that may be trained on, chosen on and tested on.
-
-    Every one has a neighbour on both sides, for the control that looks at three.
-    """
-    below = fov[0] // 2
-    above = fov[0] - 1 - below
-    fits = [z for z in range(1, count - 1) if z >= below and z + above < count]
-    train = [z for z in fits if z in _TRAIN and z + above < _NEVER_TESTED]
-    test = [z for z in fits if z in _TEST and z - below >= _NEVER_TESTED]
-    return train, [z for z in fits if z in _CHOOSE], test
-
-
-def _unanimous(labels: Shaped[np.ndarray, "z y x"], fov: Zyx) -> np.ndarray:
-    """Where 3 x 3 pixels agree, a field of view fits, and the border is far."""
-    from scipy import ndimage
-
-    same = ndimage.minimum_filter(labels, (1, 3, 3)) == ndimage.maximum_filter(labels, (1, 3, 3))
-    inside = np.zeros(labels.shape, bool)
-    y, x = (max(_BORDER, -(-n // 2)) for n in fov[1:])
-    inside[:, y : labels.shape[1] - y, x : labels.shape[2] - x] = True
-    return same & inside & (labels > 0)
-
-
-def _points(
-    labels: np.ndarray,
-    allowed: np.ndarray,
-    sections: list[int],
-    count: int,
-    rng: np.random.Generator,
-) -> Int[np.ndarray, "n 3"]:
-    """Up to `count` voxels of every class in some sections."""
-    found = []
-    for value in range(1, len(CLASSES) + 1):
-        voxels = np.argwhere(allowed[sections] & (labels[sections] == value))
-        voxels = rng.permutation(voxels)[:count]
-        voxels[:, 0] = np.asarray(sections)[voxels[:, 0]]
-        found.append(voxels)
-    return np.concatenate(found)
-
-
 def _advice(sections: int, voxel_size_nm: ZyxFloat) -> str:
     """Which presets make an encoder that this protocol can score."""
     from embed.config import load_preset, presets
@@ -252,7 +206,9 @@ def _advice(sections: int, voxel_size_nm: ZyxFloat) -> str:
     def suits(name: str) -> bool:
         encoder = load_preset(name).encoder
         pairs = zip(encoder.voxel_size_nm, voxel_size_nm, strict=True)
-        return all(_sections(encoder.fov, sections)) and all(0.85 < a / b < 1.15 for a, b in pairs)
+        return all(split_sections(encoder.fov, sections)) and all(
+            0.85 < a / b < 1.15 for a, b in pairs
+        )
 
     fitting = [name for name in presets() if suits(name)]
     if fitting:

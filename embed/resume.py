@@ -11,8 +11,9 @@ from jaxtyping import Array, PyTree
 from embed.errors import DataError
 from embed.storage import reports_storage
 
-# Orbax tells of every save at INFO and of its defaults at WARNING; the run has its own progress.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax tells of every save at INFO, of its defaults at WARNING, and at ERROR, with a traceback per
+# thread, what it raises as well; the run has its own progress and its own errors.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class TrainingStates:
@@ -21,7 +22,10 @@ class TrainingStates:
     def __init__(self, run: Path, keep: int = 2):
         self._path = (run / "states").resolve()
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, enable_async_checkpointing=False
+            max_to_keep=keep,
+            create=True,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,  # what a killed run left
         )
         with reports_storage(f"keep training states at {self._path}"):
             self._manager = ocp.CheckpointManager(self._path, options=options)
@@ -61,8 +65,8 @@ class TrainingStates:
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
-        except (ValueError, KeyError, FileNotFoundError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except Exception as error:  # Orbax has no narrower type for an array it cannot read
+            reason = str(error).split("\n")[0].split(" See full")[0] or type(error).__name__
             raise DataError(
                 f"the training state {self._path / str(step)} cannot be read ({reason}); remove "
                 "that directory to go on from the one before it"

@@ -76,7 +76,7 @@ class PairSampler:
         """The blocks of a step: normalised grey values, [2, crops, z, y, x].
 
         Raises:
-            DataError: a place has NaN, or no place with data was found in fifty tries.
+            DataError: a chunk is corrupt or holds NaN, or fifty tries found no place with data.
         """
         pairs = [self._pair(step, crop) for crop in range(self._config.crops)]
         return np.stack(pairs, axis=1)
@@ -104,8 +104,9 @@ class PairSampler:
             both = Box(
                 zyx(map(min, first.start, second.start)), zyx(map(max, first.stop, second.stop))
             )
+            voxels = source.volume.read(both)
             try:
-                grey = source.normaliser(source.volume.read(both))
+                grey = source.normaliser(voxels)
             except DataError as error:
                 raise DataError(f"{source.volume.name}, voxels {both} (ZYX): {error}") from error
             back = zyx(-a for a in both.start)

@@ -1,26 +1,58 @@
-"""How the verbs take their arguments: help from docstrings, examples kept, plain flags."""
+"""How the verbs take their arguments: flags and help from signatures, numbers and boxes as text."""
 
 import inspect
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from embed.errors import ConfigError
+from embed.geometry import Box, XyzFloat, Zyx
 
 T = TypeVar("T")
 
+
+def _left_out(kind: type, metavar: str) -> Any:
+    """A flag that may be left out and otherwise is one `kind`; tyro alone would say {None}|…."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: kind(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+_UNSAID = tyro.conf.arg(help_behavior_hint="")  # instead of (default: None)
+
 AtlasPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ATLAS")]
+Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Out = Annotated[Path, tyro.conf.arg(name="out", metavar="PATH")]
-Size = Annotated[str | None, tyro.conf.arg(metavar="X,Y,Z")]
-Region = Annotated[str | None, tyro.conf.arg(metavar="X0:X1,Y0:Y1,Z0:Z1")]
-Axes = Annotated[str | None, tyro.conf.arg(metavar="LETTERS")]
-Whole = Annotated[int | None, tyro.conf.arg(metavar="INT")]
-Number = Annotated[float | None, tyro.conf.arg(metavar="NM")]
-Word = Annotated[str | None, tyro.conf.arg(metavar="TEXT")]
+Source = Annotated[str, tyro.conf.arg(metavar="VOLUME")]
+Name = Annotated[str, tyro.conf.arg(metavar="NAME")]
 Address = Annotated[str, tyro.conf.arg(metavar="HOST:PORT")]
-Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
+Flag = Annotated[bool, _UNSAID]
+Verify = Annotated[bool, tyro.conf.arg(name="verify", help_behavior_hint="")]
+Count = Annotated[int, tyro.conf.arg(metavar="N")]
+Size = Annotated[str | None, _left_out(str, "X,Y,Z"), _UNSAID]
+Region = Annotated[str | None, _left_out(str, "X0:X1,Y0:Y1,Z0:Z1"), _UNSAID]
+Axes = Annotated[str | None, _left_out(str, "LETTERS"), _UNSAID]
+Whole = Annotated[int | None, _left_out(int, "N"), _UNSAID]
+Number = Annotated[float | None, _left_out(float, "NM"), _UNSAID]
+Word = Annotated[str | None, _left_out(str, "TEXT"), _UNSAID]
+Server = Annotated[str | None, _left_out(str, "HOST:PORT"), _UNSAID]
+Folder = Annotated[Path | None, _left_out(Path, "PATH"), _UNSAID]
 
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
+_HELP = ("-h", "--help")
+# A column wider than this is hard to read; that of the flags is as wide.
+_COLUMN = 80
 
 
 def call(function: Callable[..., T], verb: str, words: list[str], **options: Any) -> T:
@@ -32,10 +64,14 @@ def call(function: Callable[..., T], verb: str, words: list[str], **options: Any
         words: the arguments.
         options: for `tyro.cli`, such as a default.
     """
+    if set(_HELP) & set(words):
+        words = ["--help"]  # alone, as tyro leaves out of the help what it was given before
+        sys.stdout.write(describe(function) + "\n\n")
+    _join_lines(function)
     return tyro.cli(
         function,
         prog=f"voxkin {verb}",
-        description=describe(function),
+        description="",
         args=words,
         config=_CONFIG,
         **options,
@@ -43,20 +79,118 @@ def call(function: Callable[..., T], verb: str, words: list[str], **options: Any
 
 
 def call_one_of(
-    functions: dict[str, Callable[..., Any]], verb: str, description: str, words: list[str]
+    functions: dict[str, Callable[..., None]], verb: str, description: str, words: list[str]
 ) -> None:
-    """The same for a verb of several words, such as `probe train`."""
+    """The same for a verb of several words, such as `probe train`.
+
+    Raises:
+        ConfigError: the second word is missing or none of those.
+    """
     if words and words[0] in functions:
         call(functions[words[0]], f"{verb} {words[0]}", words[1:])
-        return
-    tyro.extras.subcommand_cli_from_dict(
-        functions, prog=f"voxkin {verb}", description=description, args=words, config=_CONFIG
-    )
+    elif words and words[0] in _HELP:
+        width = max(map(len, functions))
+        rows = (f"  {k:{width}}  {describe(f).splitlines()[0]}" for k, f in functions.items())
+        usage = f"usage: voxkin {verb} {'|'.join(functions)} …"
+        more = f"voxkin {verb} {next(iter(functions))} --help, and so on, explains one of them."
+        sys.stdout.write("\n".join((description, "", usage, "", *rows, "", more)) + "\n")
+    else:
+        got = f"; got {words[0]!r}" if words else ""
+        raise ConfigError(f"say what to do with {verb}s: {', '.join(functions)}{got}")
 
 
 def describe(function: Callable[..., Any]) -> str:
-    """The docstring of a verb without its `Args:` or `Attributes:`."""
+    """The docstring of a verb without its `Args:` or `Attributes:`, as wide as the window."""
     text = inspect.cleandoc(function.__doc__ or "")
-    for section in ("\nArgs:", "\nAttributes:"):
-        text = text.split(section)[0]
-    return text.strip()
+    text = re.split(r"\n(?:Args|Attributes):", text)[0].strip()
+    width = min(_COLUMN, shutil.get_terminal_size().columns)
+    paragraphs = text.split("\n\n")
+    # Examples are indented, and stay as they are so that they can be copied.
+    filled = (p if "\n  " in p else textwrap.fill(p, width) for p in paragraphs)
+    return "\n\n".join(filled)
+
+
+def _join_lines(function: Callable[..., Any]) -> None:
+    """Puts every entry of the `Args:` of a function on one line, as tyro keeps their line ends."""
+    text = inspect.cleandoc(function.__doc__ or "")
+    function.__doc__ = re.sub(r"\n {8,}(?=\S)", " ", text)
+
+
+def parse_position(text: str, flag: str) -> XyzFloat:
+    """A place in nm, as in `--at 1200,860.5,600`.
+
+    Raises:
+        ConfigError: it is not three finite numbers.
+    """
+    return _three(text, flag, "1200,860,600")
+
+
+def parse_voxel_size(text: str | None) -> XyzFloat | None:
+    """Edge lengths in nm, as in `--voxel-size 8,8,40`; None where the flag is not given.
+
+    Raises:
+        ConfigError: they are not three positive numbers.
+    """
+    if text is None:
+        return None
+    size = _three(text, "--voxel-size", "8,8,40")
+    if min(size) <= 0:
+        raise ConfigError(f"--voxel-size takes three lengths X,Y,Z in nm above 0; got {text!r}")
+    return size
+
+
+def _three(text: str, flag: str, example: str) -> XyzFloat:
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"{flag} takes three numbers X,Y,Z in nm, as in {flag} {example}; got {text!r}"
+        ) from None
+    if not all(abs(v) < float("inf") for v in (x, y, z)):
+        raise ConfigError(f"{flag} takes three finite numbers X,Y,Z in nm; got {text!r}")
+    return x, y, z
+
+
+def parse_steps(text: str, flag: str) -> Zyx:
+    """Three whole numbers X,Y,Z of voxels, given back as ZYX.
+
+    Raises:
+        ConfigError: they are not three whole numbers of at least 1.
+    """
+    try:
+        x, y, z = (int(part) for part in text.split(","))
+    except ValueError:
+        x = y = z = 0
+    if min(x, y, z) < 1:
+        raise ConfigError(
+            f"{flag} takes three whole numbers X,Y,Z of voxels, as in {flag} 8,8,8; got {text!r}"
+        )
+    return z, y, x
+
+
+def parse_box(text: str, flag: str) -> Box:
+    """A box in voxels, as in `--box 0:250,0:250,0:120`: X, Y and Z, stops excluded.
+
+    Raises:
+        ConfigError: it is not three ranges that hold at least one voxel.
+    """
+    try:
+        (x0, x1), (y0, y1), (z0, z1) = (
+            tuple(int(n) for n in part.split(":")) for part in text.split(",")
+        )
+        return Box((z0, y0, x0), (z1, y1, x1))
+    except ValueError:
+        raise ConfigError(
+            f"{flag} takes X, Y and Z ranges of voxels, stops excluded, as in {flag} "
+            f"0:250,0:250,0:120; got {text!r}"
+        ) from None
+
+
+def xyz_text(zyx: tuple[int, int, int]) -> str:
+    """Voxels of a ZYX tuple as people type them: `X,Y,Z`."""
+    return ",".join(map(str, reversed(zyx)))
+
+
+def box_text(box: Box) -> str:
+    """A box as people type it: `X0:X1,Y0:Y1,Z0:Z1`."""
+    return ",".join(f"{a}:{b}" for a, b in reversed([*zip(box.start, box.stop, strict=True)]))

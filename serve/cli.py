@@ -1,10 +1,15 @@
-"""The `voxkin` command: a table from verb to function, and how errors end it."""
+"""The `voxkin` command: a table from verb to function, and how errors and signals end it."""
 
+import contextlib
+import difflib
 import importlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from embed.errors import VoxkinError
 
@@ -41,8 +46,17 @@ A first session:
   voxkin serve atlas                                  the same by gRPC and in a browser
 
 Exit codes: 0 done, 1 a bug (please report it), 2 something to mend, which is said in one line,
-130 or 143 stopped on request after saving.
+130 or 143 stopped by Ctrl-C or SIGTERM: what is done is kept, the same command goes on.
 """
+
+# Kept compiled programs save the first 20 s of every later run; gRPC's own log says in its words
+# what our errors say in ours.
+_ENVIRONMENT = {
+    "JAX_COMPILATION_CACHE_DIR": os.path.join(os.path.expanduser("~"), ".cache", "voxkin", "jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1",
+    "GRPC_VERBOSITY": "NONE",
+}
+_MEND = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,43 +66,82 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    name = "voxkin " + words[0] if words and words[0] in VERBS else "voxkin"
+    try:
+        with _termination():
+            return _run(words)
+    except VoxkinError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        _forget_unwritten()
+        return _MEND
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"{name}: stopped; give the same command again to go on\n")
+        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        _forget_unwritten()
+        return 0
+    except SystemExit as end:  # of the argument parser, which has said why
+        return end.code if isinstance(end.code, int) else _MEND
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         width = max(map(len, VERBS))
         rows = (f"  {verb:{width}}  {summary}" for verb, (_, summary) in VERBS.items())
         sys.stdout.write(USAGE.format(verbs="\n".join(rows)))
-        return 0
-    if words[0] in ("-V", "--version"):
+    elif words[0] in ("-V", "--version"):
         from importlib.metadata import version
 
         sys.stdout.write(f"voxkin {version('voxkin')}\n")
-        return 0
-    if words[0] not in VERBS:
-        sys.stderr.write(f"voxkin: no verb {words[0]!r}; there are {', '.join(VERBS)}\n")
-        return 2
-    return _run(words[0], words[1:])
-
-
-def _run(verb: str, words: list[str]) -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # Kept compiled programs save the first 20 s of every later run.
-    cache = os.path.join(os.path.expanduser("~"), ".cache", "voxkin", "jax")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
-    module = importlib.import_module(VERBS[verb][0])
-    try:
-        code: int | None = module.main(words)
+    elif words[0] in VERBS:
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        code: int | None = importlib.import_module(VERBS[words[0]][0]).main(words[1:])
+        sys.stdout.flush()
         return code or 0
-    except VoxkinError as error:
-        sys.stderr.write(f"voxkin {verb}: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write(f"voxkin {verb}: interrupted\n")
-        return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        sys.stderr.close()
-        return 0
-    except SystemExit as end:  # of the argument parser, which has said why
-        return end.code if isinstance(end.code, int) else 2
+    else:
+        sys.stderr.write(f"voxkin: no verb {words[0]!r}; {_suggestion(words[0])}\n")
+        return _MEND
+    sys.stdout.flush()
+    return 0
+
+
+def _suggestion(word: str) -> str:
+    near = difflib.get_close_matches(word, VERBS, n=1)
+    return f"perhaps you meant {near[0]}" if near else f"there are {', '.join(VERBS)}"
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which a verb may clean up after as it does after Ctrl-C."""
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[None]:
+    """Makes SIGTERM end the verb as Ctrl-C does: files closed, the cursor back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _forget_unwritten() -> None:
+    """Drops what stdout could not take, which Python would try to write again at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        return
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the command line shows while it works, and how it takes numbers and boxes.
+"""What the command line shows: results on stdout, and on stderr notes and progress.
 
-Results go to stdout; progress, notes and errors to stderr, so that results can be piped.
+So results can be piped, and progress is a bar where somebody watches and a line a minute in a log.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,160 +20,168 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
-from embed.errors import ConfigError
-from embed.geometry import Box, XyzFloat, Zyx
+from embed.storage import reports_storage
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# What people and files are called is shown as it is, never taken for markup.
+_err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 # Where nobody watches, a line a minute keeps a log readable and shows that the job lives.
 _LOG_EVERY_S = 60.0
+# Without a window to fit, wide enough that no row of ours is folded.
+_PIPED_WIDTH = 200
 
 Advance = Callable[..., None]
 
 
+def say(text: str) -> None:
+    """A result, on stdout.
+
+    Raises:
+        StorageError: stdout is a file on a disk that is full.
+    """
+    with reports_storage("write to the standard output"):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
 def note(text: str) -> None:
-    """A line for the person who watches."""
-    err.print(text)
+    """A line for the person who watches, on stderr."""
+    _err.print(text, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON value on stdout, for a program."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(table: Table) -> None:
+    """A result of several rows, on stdout."""
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
+    with reports_storage("write to the standard output"):
+        console.print(table)
+        sys.stdout.flush()
+
+
+def plain_table(title: str | None = None, *, names: str = "", numbers: str = "") -> Table:
+    """An empty table with few lines, easy to read and to cut apart.
+
+    Args:
+        title: above it.
+        names: headings of the columns to the left, separated by `|`.
+        numbers: headings of the columns to the right of them, whose cells end flush.
+    """
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for heading in filter(None, names.split("|")):
+        table.add_column(heading)
+    for heading in filter(None, numbers.split("|")):
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int, unit: str) -> Iterator[Advance]:
+def progress(what: str, total: int, unit: str, *, rated: bool = True) -> Iterator[Advance]:
     """A live bar with rate and time left, or a line a minute where stderr is no terminal.
 
     Args:
         what: the job, as in "training".
         total: units in all; 0 where the job itself will tell.
         unit: what is counted, in the plural.
+        rated: whether to show units per second; not where the job's own words tell a better rate.
 
     Yields:
         `advance(done, note="", total=total)`: units done so far, and a few words beside the bar.
     """
-    if err.is_terminal:
-        with _bar(what, total, unit) as advance:
-            yield advance
-    else:
-        yield _lines(what, total, unit)
+    show = _bar if _err.is_terminal else _lines
+    with show(what, total, unit, rated) as advance:
+        yield advance
 
 
 @contextlib.contextmanager
-def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
+def stages(what: str) -> Iterator[Callable[[str], None]]:
+    """Shows which stage a job is in that cannot say how much is left.
+
+    Yields:
+        `tell(stage)`.
+    """
+    if not _err.is_terminal:
+        yield lambda stage: note(f"{what}: {stage}")
+        return
+    with _err.status(what) as status:
+        yield lambda stage: status.update(f"{what}: {stage}")
+
+
+@contextlib.contextmanager
+def _bar(what: str, total: int, unit: str, rated: bool) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(f"{unit} · {{task.fields[rate]}}{{task.fields[note]}} ·"),
+        TextColumn("{task.fields[words]} ·", markup=False),
         TimeElapsedColumn(),
         TextColumn("· left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, refresh_per_second=4) as bar:
-        task = bar.add_task(what, total=total, rate="", note="")
-        rate = _Rate(unit)
+    with Progress(*columns, console=_err, refresh_per_second=4) as bar:
+        task = bar.add_task(what, total=total or None, words=unit)
+        rate = _Rate()
 
         def advance(done: int, note: str = "", total: int = total) -> None:
-            words = f" · {note}" if note else ""
-            bar.update(task, completed=done, total=total, note=words, rate=rate(done))
+            rate.update(done)
+            words = " · ".join(filter(None, (unit, rate.text if rated else "", note)))
+            bar.update(task, completed=done, total=total or None, words=words)
 
         yield advance
 
 
-def _lines(what: str, total: int, unit: str) -> Advance:
-    rate = _Rate(unit)
-    last = time.monotonic()
+@contextlib.contextmanager
+def _lines(what: str, total: int, unit: str, rated: bool) -> Iterator[Advance]:
+    rate = _Rate()
+    last, lines = time.monotonic(), 0
 
     def advance(done: int, note: str = "", total: int = total) -> None:
-        nonlocal last
-        text = rate(done)
-        if done < total and time.monotonic() - last < _LOG_EVERY_S:
+        nonlocal last, lines
+        rate.update(done)
+        # A job of less than a minute has its result to show for it; a longer one has its end told.
+        ended = done == total and lines > 0
+        if not ended and time.monotonic() - last < _LOG_EVERY_S:
             return
-        last = time.monotonic()
-        words = f", {note}" if note else ""
-        err.print(f"{what}: {done} of {total} {unit}, {text}, {rate.left(done, total)} left{words}")
+        last, lines = time.monotonic(), lines + 1
+        left = rate.left(total - done) if total > done else ""
+        words = (f"{done:,} of {total:,} {unit}", rate.text if rated else "", note, left)
+        _err.print(f"{what}: {', '.join(filter(None, words))}", soft_wrap=True)
 
-    return advance
+    yield advance
 
 
 class _Rate:
-    """Units per second since the job began here; what an earlier run did does not count."""
+    """Units per second since the first update; what an earlier run did does not count."""
 
-    def __init__(self, unit: str):
-        self._unit = unit
+    def __init__(self) -> None:
         self._began: tuple[float, int] | None = None
         self._per_s = 0.0
 
-    def __call__(self, done: int) -> str:
+    def update(self, done: int) -> None:
         now = time.monotonic()
-        if self._began is None:
-            self._began = (now, done)
+        self._began = self._began or (now, done)
         elapsed = now - self._began[0]
         self._per_s = (done - self._began[1]) / elapsed if elapsed > 0 else 0.0
-        return f"{_rounded(self._per_s)} {self._unit}/s"
 
-    def left(self, done: int, total: int) -> str:
+    @property
+    def text(self) -> str:
+        """As in "1,200/s"; empty where nothing is known yet."""
         if not self._per_s:
-            return "unknown time"
-        minutes, seconds = divmod(round((total - done) / self._per_s), 60)
-        return f"{minutes} min {seconds} s"
+            return ""
+        return f"{self._per_s:.1f}/s" if self._per_s < 10 else f"{self._per_s:,.0f}/s"
 
-
-def _rounded(value: float) -> str:
-    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
-
-
-def parse_xyz(text: str, flag: str, unit: str) -> XyzFloat:
-    """Three numbers, as in `--at 1200,860.5,600`.
-
-    Raises:
-        ConfigError: they are not three finite numbers.
-    """
-    try:
-        x, y, z = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(
-            f"{flag} takes three numbers X,Y,Z in {unit}, as in {flag} 1200,860,600; got {text!r}"
-        ) from None
-    if not all(abs(v) < float("inf") for v in (x, y, z)):
-        raise ConfigError(f"{flag} takes three finite numbers X,Y,Z in {unit}; got {text!r}")
-    return x, y, z
-
-
-def parse_steps(text: str, flag: str) -> Zyx:
-    """Three whole numbers X,Y,Z of voxels, given back as ZYX.
-
-    Raises:
-        ConfigError: they are not three whole numbers of at least 1.
-    """
-    try:
-        x, y, z = (int(part) for part in text.split(","))
-    except ValueError:
-        x = y = z = 0
-    if min(x, y, z) < 1:
-        raise ConfigError(
-            f"{flag} takes three whole numbers X,Y,Z of voxels, as in {flag} 8,8,8; got {text!r}"
-        )
-    return z, y, x
-
-
-def parse_box(text: str, flag: str) -> Box:
-    """A box in voxels, as in `--box 0:250,0:250,0:120`: X, Y and Z, stops excluded.
-
-    Raises:
-        ConfigError: it is not three ranges that hold at least one voxel.
-    """
-    try:
-        (x0, x1), (y0, y1), (z0, z1) = (
-            tuple(int(n) for n in part.split(":")) for part in text.split(",")
-        )
-        return Box((z0, y0, x0), (z1, y1, x1))
-    except ValueError:
-        raise ConfigError(
-            f"{flag} takes X, Y and Z ranges of voxels, stops excluded, as in {flag} "
-            f"0:250,0:250,0:120; got {text!r}"
-        ) from None
+    def left(self, units: int) -> str:
+        """How long so many more will take, in words; empty where nothing is known yet."""
+        if not self._per_s:
+            return ""
+        minutes, seconds = divmod(round(units / self._per_s), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes} min left" if hours else f"{minutes} min {seconds} s left"

@@ -1,35 +1,51 @@
 """`voxkin embed`: an embedding at every location of a volume."""
 
 import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import tyro
+from typing import Any
 
 from embed.atlas import Atlas
 from embed.checkpoint import TrainedEncoder, load_encoder
-from embed.geometry import Box, Grid
+from embed.errors import ConfigError, DataError, IncompleteError, OutOfBoundsError
+from embed.geometry import Box, Zyx
 from embed.inference import create_atlas, embed_volume, remaining, verify
 from embed.ledger import Mark
 from embed.samples import locate
 from embed.volume import Volume, open_volume
-from serve.arguments import Axes, Out, Region, Size, Whole, call
-from serve.console import note, out, parse_box, parse_steps, parse_xyz, print_json, progress
+from serve.arguments import (
+    Axes,
+    Flag,
+    Out,
+    Region,
+    Run,
+    Size,
+    Source,
+    Verify,
+    Whole,
+    box_text,
+    call,
+    parse_box,
+    parse_steps,
+    parse_voxel_size,
+    xyz_text,
+)
+from serve.console import print_json, progress, say
 
 # float16.
 _BYTES = 2
-_FAILED = 2
 
 
-def main(words: list[str]) -> int:
+def main(words: list[str]) -> None:
     """Parses and runs."""
-    return call(embed, "embed", words)
+    call(embed, "embed", words)
 
 
 def embed(
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    run: Run,
     /,
-    volume: str,
+    volume: Source,
     out_path: Out,
     stride: Size = None,
     box: Region = None,
@@ -37,11 +53,11 @@ def embed(
     axes: Axes = None,
     level: Whole = None,
     channel: Whole = None,
-    any_voxel_size: bool = False,
-    dry_run: bool = False,
-    verify_only: Annotated[bool, tyro.conf.arg(name="verify")] = False,
-    json: bool = False,
-) -> int:
+    any_voxel_size: Flag = False,
+    dry_run: Flag = False,
+    verify_only: Verify = False,
+    json: Flag = False,
+) -> None:
     """Writes an embedding at every location of a volume: an atlas.
 
     The work is cut into shards. A run that was killed goes on with the shards that are missing when
@@ -57,12 +73,11 @@ def embed(
         run: a training run, or the file of an encoder.
         volume: path, URL or TensorStore spec; `sample` is the one that comes with voxkin.
         out_path: the directory of the atlas.
-        stride: X,Y,Z voxels between locations: multiples of the encoder's own, which is the
-            default.
-        box: voxels to embed, X0:X1,Y0:Y1,Z0:Z1; the whole volume if not given.
-        voxel_size: X,Y,Z in nm, where the volume does not state it.
+        stride: voxels between locations: multiples of the encoder's own, which is the default.
+        box: voxels to embed, stops excluded; the whole volume if not given.
+        voxel_size: in nm, where the volume does not state it.
         axes: one letter per dimension in the order of the store, where it does not name them.
-        level: of a multiscale volume.
+        level: of a multiscale volume, 0 for the first.
         channel: of a volume with several.
         any_voxel_size: embed a volume of another voxel size than the encoder was made for.
         dry_run: say how many locations, shards and bytes it would be, and write nothing.
@@ -74,29 +89,29 @@ def embed(
     free = any_voxel_size or level is not None
     source = open_volume(
         locate(volume),
-        voxel_size_nm=parse_xyz(voxel_size, "--voxel-size", "nm") if voxel_size else None,
+        voxel_size_nm=parse_voxel_size(voxel_size),
         axes=axes,
         level=level,
         channel=channel,
         at_voxel_size_nm=None if free else encoder.voxel_size_nm,
     )
-    step = parse_steps(stride, "--stride") if stride else encoder.stride
-    region = parse_box(box, "--box") if box else None
-    if dry_run:
-        _plan(encoder, source, Grid.covering(region or source.box, encoder.fov, step), json)
-        return 0
     if verify_only:
-        return _verify(Atlas.open(out_path), json)
-    atlas = create_atlas(
-        encoder,
-        source,
-        out_path,
-        run=str(run.resolve()),
-        stride=step,
-        box=region,
-        any_voxel_size=any_voxel_size,
-    )
-    return _finish(atlas, embed_atlas(atlas), json)
+        _verify(Atlas.open(out_path), json)
+        return
+    options: dict[str, Any] = {
+        "run": str(run.resolve()),
+        "stride": _stride(encoder, stride),
+        "box": _region(source, box),
+        "any_voxel_size": any_voxel_size,
+    }
+    if dry_run:
+        # Laid out elsewhere, so that what would be refused is refused now.
+        with tempfile.TemporaryDirectory(prefix="voxkin-") as folder:
+            atlas = create_atlas(encoder, source, Path(folder) / "atlas", **options)
+            _tell_plan(atlas, out_path, json)
+    else:
+        atlas = create_atlas(encoder, source, out_path, **options)
+        _tell_result(atlas, embed_atlas(atlas), json)
 
 
 def embed_atlas(atlas: Atlas) -> list[tuple[Box, Mark]]:
@@ -114,60 +129,102 @@ def embed_atlas(atlas: Atlas) -> list[tuple[Box, Mark]]:
         return embed_volume(atlas, progress=tell)
 
 
-def _finish(atlas: Atlas, failed: list[tuple[Box, Mark]], json: bool) -> int:
-    marks = atlas.ledger.marks().values()
-    report = {
-        "atlas": str(atlas.path),
-        "fingerprint": atlas.info.fingerprint,
-        "locations": atlas.grid.size,
-        "voids": sum(mark.voids for mark in marks),
-        "failed": [
-            {"cells_zyx": [list(box.start), list(box.stop)], "reason": mark.reason}
-            for box, mark in failed
-        ],
-    }
-    for box, mark in failed:
-        note(f"failed: locations {box} (cells, ZYX): {mark.reason}")
-    if failed:
-        note(f"{len(failed)} shards failed; mend the volume and give the same command again")
-    if json:
-        print_json(report)
-    elif not failed:
-        out.print(
-            f"{atlas.path} holds {atlas.grid.size:,} locations ({report['voids']:,} void); "
-            f"next: voxkin index {atlas.path}"
+def _stride(encoder: TrainedEncoder, text: str | None) -> Zyx:
+    if text is None:
+        return encoder.stride
+    step = parse_steps(text, "--stride")
+    if any(a % b for a, b in zip(step, encoder.stride, strict=True)):
+        own = xyz_text(encoder.stride)
+        raise ConfigError(f"--stride is a multiple of the encoder's, {own} voxels; got {text}")
+    return step
+
+
+def _region(volume: Volume, text: str | None) -> Box | None:
+    if text is None:
+        return None
+    box = parse_box(text, "--box")
+    if not volume.box.contains(box):
+        raise OutOfBoundsError(
+            f"--box {text} leaves {volume.name}, whose voxels are {box_text(volume.box)}"
         )
-    return _FAILED if failed else 0
+    return box
 
 
-def _plan(encoder: TrainedEncoder, volume: Volume, grid: Grid, json: bool) -> None:
-    size = grid.size * encoder.embedding_dim * _BYTES
-    report = {
-        "volume": volume.name,
-        "locations": grid.size,
-        "grid": dict(zip("zyx", grid.shape, strict=True)),
-        "stride_voxels": dict(zip("zyx", grid.stride, strict=True)),
-        "fov_voxels": dict(zip("zyx", grid.fov, strict=True)),
-        "embedding_bytes": size,
-        "volume_bytes": volume.box.size * volume.dtype.itemsize,
-        "free_bytes": shutil.disk_usage(Path.cwd()).free,
-    }
+def _tell_result(atlas: Atlas, failed: Sequence[tuple[Box, Mark]], json: bool) -> None:
+    voids = sum(mark.voids for mark in atlas.ledger.marks().values())
     if json:
+        report = {
+            "atlas": str(atlas.path),
+            "fingerprint": atlas.info.fingerprint,
+            "locations": atlas.grid.size,
+            "voids": voids,
+            "failed": [{"cells_zyx": _ends(box), "reason": mark.reason} for box, mark in failed],
+        }
+        print_json(report)
+    if failed:
+        shards = sum(1 for _ in atlas.store.shards)
+        raise IncompleteError(
+            f"{len(failed)} of {shards} shards failed, the first because: {failed[0][1].reason}; "
+            "mend the volume and give the same command again"
+        )
+    if not json:
+        count = f"{atlas.grid.size:,} locations" + (f" ({voids:,} void)" if voids else "")
+        say(f"{atlas.path} holds {count}; next: voxkin index {atlas.path}")
+
+
+def _tell_plan(atlas: Atlas, out: Path, json: bool) -> None:
+    volume, grid, dim = atlas.volume, atlas.grid, atlas.info.embedding_dim
+    place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    voxels = volume.box.size * volume.dtype.itemsize
+    vectors, free = grid.size * dim * _BYTES, shutil.disk_usage(place).free
+    shards = sum(1 for _ in atlas.store.shards)
+    if json:
+        report = {
+            "volume": volume.name,
+            "volume_bytes": voxels,
+            "fov_voxels": _named(grid.fov),
+            "stride_voxels": _named(grid.stride),
+            "grid": _named(grid.shape),
+            "locations": grid.size,
+            "shards": shards,
+            "embedding_bytes": vectors,
+            "free_bytes": free,
+        }
         print_json(report)
         return
-    for name, value in report.items():
-        out.print(f"{name:>16}  {value:,}" if isinstance(value, int) else f"{name:>16}  {value}")
+    rows = {
+        "volume": f"{volume.name}, {_by(volume.box.shape)} voxels (XYZ), {_megabytes(voxels)}",
+        "field of view": f"{_by(grid.fov)} voxels, every {_by(grid.stride)}",
+        "locations": f"{_by(grid.shape)} = {grid.size:,}, in {shards:,} shards",
+        "embeddings": f"{dim} numbers each, {_megabytes(vectors)}; {_megabytes(free)} are free",
+    }
+    say("\n".join(f"{name:13}  {value}" for name, value in rows.items()))
 
 
-def _verify(atlas: Atlas, json: bool) -> int:
+def _verify(atlas: Atlas, json: bool) -> None:
     bad = verify(atlas)
-    cells = [[list(box.start), list(box.stop)] for box in bad]
     if json:
-        print_json({"atlas": str(atlas.path), "disagree_cells_zyx": cells})
-    elif bad:
-        note(
-            f"{len(bad)} shards do not agree with their checksum: {cells}; embed again to redo them"
+        print_json({"atlas": str(atlas.path), "disagree_cells_zyx": [_ends(box) for box in bad]})
+    if bad:
+        raise DataError(
+            f"{len(bad)} shards of {atlas.path} do not agree with their checksums, the first with "
+            f"cells {_ends(bad[0])} (ZYX); the same command without --verify does them again"
         )
-    else:
-        out.print(f"{atlas.path}: every finished shard agrees with its checksum")
-    return _FAILED if bad else 0
+    if not json:
+        say(f"{atlas.path}: every finished shard agrees with its checksum")
+
+
+def _ends(box: Box) -> list[list[int]]:
+    return [list(box.start), list(box.stop)]
+
+
+def _named(values: Zyx) -> dict[str, int]:
+    return dict(zip("xyz", reversed(values), strict=True))
+
+
+def _by(values: Zyx) -> str:
+    return " x ".join(f"{n:,}" for n in reversed(values))
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -2,16 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from embed.checkpoint import load_encoder
 from embed.errors import NotFoundError
 from embed.evaluate import SEEDS, evaluate
 from embed.scoreboard import render
-from serve.arguments import Folder, call
-from serve.console import err, out, print_json
+from serve.arguments import Count, Flag, Folder, Run, call
+from serve.console import print_json, print_table, stages
+
+_SEEDS = len(SEEDS)
 
 
 def main(words: list[str]) -> None:
@@ -20,13 +20,13 @@ def main(words: list[str]) -> None:
 
 
 def score(
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    run: Run,
     /,
     protocol: Literal["P-FIB", "P-VNC", "P-LUC"],
     data: Folder = None,
-    seeds: int = len(SEEDS),
-    any_voxel_size: bool = False,
-    json: bool = False,
+    seeds: Count = _SEEDS,
+    any_voxel_size: Flag = False,
+    json: Flag = False,
 ) -> None:
     """Scores an encoder on a fixed protocol; every control is computed in the same run.
 
@@ -47,19 +47,19 @@ def score(
         json: print one JSON object instead of the table.
     """
     encoder = load_encoder(run)
-    with err.status("evaluating") as status:
+    with stages("evaluating") as tell:
         result = evaluate(
             encoder,
             protocol,
             data or _data(),
             seeds=range(seeds),
             any_voxel_size=any_voxel_size,
-            progress=lambda stage: status.update(f"evaluating: {stage}"),
+            progress=tell,
         )
     if json:
         print_json(result.to_json())
     else:
-        out.print(render(result))
+        print_table(render(result))
 
 
 def _data() -> Path:

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from embed.atlas import Atlas
 from embed.errors import ConfigError
-from serve.arguments import Number, Word, call
+from embed.geometry import XyzFloat
+from serve.arguments import Flag, Number, Server, Word, call, parse_position
 from serve.client import Client
-from serve.console import note, out, parse_xyz, print_json
+from serve.console import note, plain_table, print_json, print_table
 from serve.index import open_index
 from serve.search import Searcher, SearchResult
 
@@ -22,15 +23,19 @@ def main(words: list[str]) -> None:
 
 
 def find(
-    atlas: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ATLAS]")] = None,
+    atlas: Annotated[
+        Path | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[ATLAS]", help_behavior_hint=""),
+    ] = None,
     /,
     *,
     at: Annotated[str, tyro.conf.arg(metavar="X,Y,Z")],
-    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10,
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"], metavar="N")] = 10,
     min_separation: Number = None,
-    server: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None,
+    server: Server = None,
     name: Word = None,
-    json: bool = False,
+    json: Flag = False,
 ) -> None:
     """Finds the places most like a place.
 
@@ -50,14 +55,13 @@ def find(
         name: which atlas of the server, where it serves several.
         json: print the answer as JSON.
     """
-    place = parse_xyz(at, "--at", "nm")
+    place = parse_position(at, "--at")
     if (atlas is None) == (server is None):
         raise ConfigError("say where to search: either an ATLAS directory or --server HOST:PORT")
+    if name is not None and server is None:
+        raise ConfigError(f"--name {name} chooses among the atlases of a --server; leave it out")
     if server is not None:
-        with Client(server) as client:
-            result = client.find_similar(
-                position_nm_xyz=place, k=k, min_separation_nm=min_separation, atlas=name
-            )
+        result = _ask(server, name, place, k, min_separation)
     else:
         assert atlas is not None
         opened = Atlas.open(atlas)
@@ -65,16 +69,26 @@ def find(
     if json:
         print_json(dataclasses.asdict(result))
         return
-    out.print(hits_table(result))
+    print_table(hits_table(result))
     if not result.complete:
-        note(f"{len(result.hits)} of {k} hits: {result.reason}")
+        note(f"{result.reason}; asked for {k}")
+
+
+def _ask(
+    server: str, name: str | None, place: XyzFloat, k: int, separation: float | None
+) -> SearchResult:
+    with Client(server) as client:
+        served = [] if name else [atlas.name for atlas in client.atlases()]
+        if len(served) > 1:
+            raise ConfigError(f"say which atlas with --name: {server} serves {', '.join(served)}")
+        return client.find_similar(
+            position_nm_xyz=place, k=k, min_separation_nm=separation, atlas=name
+        )
 
 
 def hits_table(result: SearchResult, title: str | None = None) -> Table:
     """The hits of a search, best first."""
-    table = Table("#", "similarity", "x nm", "y nm", "z nm", title=title, title_justify="left")
-    for column in table.columns:
-        column.justify = "right"
+    table = plain_table(title, numbers="hit|similarity|x nm|y nm|z nm")
     if result.query_nm_xyz is not None:
         table.add_row("query", "", *(f"{v:,.0f}" for v in result.query_nm_xyz), style="dim")
     for rank, hit in enumerate(result.hits, 1):

@@ -3,8 +3,8 @@
 import dataclasses
 
 from embed.atlas import Atlas
-from serve.arguments import AtlasPath, Word, call
-from serve.console import out, print_json, progress
+from serve.arguments import AtlasPath, Flag, Word, call
+from serve.console import print_json, progress, say
 from serve.index import build_index
 from serve.manifest import Manifest
 
@@ -18,8 +18,8 @@ def index(
     atlas: AtlasPath,
     /,
     factory: Word = None,
-    rebuild: bool = False,
-    json: bool = False,
+    rebuild: Flag = False,
+    json: Flag = False,
 ) -> None:
     """Builds the index of a finished atlas and measures how much it finds.
 
@@ -40,7 +40,7 @@ def index(
     if json:
         print_json(dataclasses.asdict(manifest))
         return
-    out.print(
+    say(
         f"{manifest.factory} over {manifest.count:,} locations, recall@10 {manifest.recall:.3f}, "
         f"{manifest.bytes / 1e6:,.1f} MB ({manifest.reason}); next: voxkin serve {atlas}"
     )

@@ -3,13 +3,12 @@
 from typing import Annotated, Any
 
 import tyro
-from rich.table import Table
 
-from embed.geometry import XyzFloat
+from embed.errors import DataError, VolumeError
 from embed.info import info_json
 from embed.samples import locate
-from serve.arguments import Axes, Size, Whole, call
-from serve.console import out, parse_xyz, print_json
+from serve.arguments import Axes, Flag, Size, Whole, call, parse_voxel_size
+from serve.console import print_json, say
 
 
 def main(words: list[str]) -> None:
@@ -24,11 +23,12 @@ def info(
     axes: Axes = None,
     level: Whole = None,
     channel: Whole = None,
-    json: bool = False,
+    json: Flag = False,
 ) -> None:
     """Says what a volume is: format, axes, voxel size, levels, extent, grey values.
 
-    Nothing is written, and only a small sample of voxels is read.
+    Nothing is written, and only a small sample of voxels is read. The exit code is 2 where voxkin
+    could not work on it as it is.
 
     Examples:
       voxkin info em.ome.zarr
@@ -44,15 +44,21 @@ def info(
         channel: of a volume with several.
         json: print one JSON object instead.
     """
-    size: XyzFloat | None = parse_xyz(voxel_size, "--voxel-size", "nm") if voxel_size else None
-    found = info_json(locate(volume), voxel_size_nm=size, axes=axes, level=level, channel=channel)
+    found = info_json(
+        locate(volume),
+        voxel_size_nm=parse_voxel_size(voxel_size),
+        axes=axes,
+        level=level,
+        channel=channel,
+    )
     if json:
         print_json(found)
-        return
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in _rows(found):
-        table.add_row(f"[bold]{name}[/bold]", value)
-    out.print(table)
+    else:
+        say("\n".join(f"{name:11}  {value}" for name, value in _rows(found)))
+    if not found["opens_as_volume"]:
+        raise VolumeError(found["reason"])
+    if found["sample_error"]:
+        raise DataError(found["sample_error"])
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -65,13 +71,13 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if len(found["levels"]) > 1:
         rows += [
-            (f"level {i}", f"{level['shape']}, {_sizes(level['voxel_size_nm'], 'nm')}")
+            (f"level {i}", f"{_shape(level['shape'])}, {_sizes(level['voxel_size_nm'], 'nm')}")
             for i, level in enumerate(found["levels"])
         ]
     rows += [("licence", str(found["licence"]))] if found["licence"] else []
     rows += [("note", str(text)) for text in found["notes"]]
     if not found["opens_as_volume"]:
-        return [*rows, ("as a volume", f"no: {found['reason']}")]
+        return [*rows, ("as a volume", "no")]  # the reason is told as an error is
     low, high = found["box"]["start"], found["box"]["stop"]
     rows += [
         ("as a volume", f"yes, level {found['level']}"),
@@ -81,14 +87,18 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     sample = found["sample"]
     if sample is None:
-        return [*rows, ("grey values", f"cannot be read: {found['sample_error']}")]
+        return [*rows, ("grey values", "cannot be read")]
     grey = f"{sample['minimum']:g} to {sample['maximum']:g}, mean {sample['mean']:.1f}"
     return [*rows, ("grey values", grey), ("void", f"about {sample['void_fraction']:.0%}")]
 
 
 def _stored(found: dict[str, Any]) -> str:
     axes = ", ".join(str(axis or "?") for axis in found["axes"])
-    return f"{found['dtype']} {tuple(found['shape'])}, axes {axes}"
+    return f"{found['dtype']}, {_shape(found['shape'])}, axes {axes}"
+
+
+def _shape(shape: list[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _sizes(sizes: dict[str, float] | None, unit: str) -> str:

@@ -1,12 +1,12 @@
 """`voxkin ingest`: TIFF stacks and HDF5 to OME-Zarr."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from embed.ingest import ingest as convert
-from serve.arguments import Out, Size, Word, call
-from serve.console import out, parse_xyz, print_json, progress
+from serve.arguments import Count, Flag, Out, Size, Word, call, parse_voxel_size
+from serve.console import print_json, progress, say
 
 
 def main(words: list[str]) -> None:
@@ -20,10 +20,10 @@ def ingest(
     out_path: Out,
     voxel_size: Size = None,
     dataset: Word = None,
-    segmentation: bool = False,
-    levels: int = 4,
-    overwrite: bool = False,
-    json: bool = False,
+    segmentation: Flag = False,
+    levels: Count = 4,
+    overwrite: Flag = False,
+    json: Flag = False,
 ) -> None:
     """Converts a TIFF stack or an HDF5 file, which voxkin does not read, into OME-Zarr 0.5.
 
@@ -43,7 +43,7 @@ def ingest(
         overwrite: replace what is at --out, once the new one is whole.
         json: print a JSON report.
     """
-    size = parse_xyz(voxel_size, "--voxel-size", "nm") if voxel_size else None
+    size = parse_voxel_size(voxel_size)
     with progress("converting", 0, "blocks") as advance:
         report = convert(
             source,
@@ -58,4 +58,13 @@ def ingest(
     if json:
         print_json(report)
     else:
-        out.print(f"{out_path} is ready; look at it with: voxkin info {out_path}")
+        say(f"{out_path} holds {_described(report)}; next: voxkin info {out_path}")
+
+
+def _described(report: dict[str, Any]) -> str:
+    """As in "uint8 voxels, 512 x 512 x 99 of 6 x 6 x 30 nm (XYZ), in 4 levels"."""
+    levels = report["levels"]
+    shape = " x ".join(str(levels[0]["shape"][axis]) for axis in "xyz")
+    size = " x ".join(f"{report['voxel_size_nm'][axis]:g}" for axis in "xyz")
+    count = f"{len(levels)} levels" if len(levels) > 1 else "1 level"
+    return f"{report['dtype']} voxels, {shape} of {size} nm (XYZ), in {count}"

@@ -1,16 +1,21 @@
 """`voxkin probe`: teach a structure from a few labels, and map it."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.table import Table
 
 from embed.atlas import Atlas
 from embed.probe import Probe
-from serve.arguments import AtlasPath, call_one_of
-from serve.console import out, print_json, progress
+from serve.arguments import AtlasPath, Flag, Name, call_one_of
+from serve.console import plain_table, print_json, print_table, progress, say
 from serve.labels import read_labels
 from serve.probes import apply_probe, list_probes, load_probe, train_atlas_probe
+
+LabelFile = Annotated[Path, tyro.conf.arg(metavar="FILE.csv")]
 
 
 def main(words: list[str]) -> None:
@@ -26,9 +31,9 @@ def main(words: list[str]) -> None:
 def train(
     atlas: AtlasPath,
     /,
-    labels: Path,
-    name: str,
-    json: bool = False,
+    labels: LabelFile,
+    name: Name,
+    json: Flag = False,
 ) -> None:
     """Trains a probe: a linear classifier of embeddings.
 
@@ -49,15 +54,15 @@ def train(
     if json:
         print_json(_report(probe))
         return
-    out.print(_table([probe]))
-    out.print(f"next: voxkin probe apply {atlas} --name {name}")
+    print_table(_table([probe]))
+    say(f"next: voxkin probe apply {atlas} --name {name}")
 
 
 def apply(
     atlas: AtlasPath,
     /,
-    name: str,
-    json: bool = False,
+    name: Name,
+    json: Flag = False,
 ) -> None:
     """Writes the class probabilities of every location to ATLAS/maps/NAME.zarr.
 
@@ -76,15 +81,15 @@ def apply(
     if json:
         print_json({**dataclasses.asdict(summary), "path": str(summary.path)})
         return
-    table = Table("class", "locations", "share")
+    table = plain_table(names="class", numbers="locations|share")
     total = max(sum(summary.locations.values()), 1)
     for label, count in summary.locations.items():
         table.add_row(label, f"{count:,}", f"{count / total:.1%}")
-    out.print(table)
-    out.print(f"the map is {summary.path} ({summary.voids:,} locations are void)")
+    print_table(table)
+    say(f"the map is {summary.path} ({summary.voids:,} locations are void)")
 
 
-def show(atlas: AtlasPath, /, json: bool = False) -> None:
+def show(atlas: AtlasPath, /, json: Flag = False) -> None:
     """Lists the probes of an atlas.
 
     Example:
@@ -97,8 +102,10 @@ def show(atlas: AtlasPath, /, json: bool = False) -> None:
     probes = list_probes(Atlas.open(atlas))
     if json:
         print_json([_report(probe) for probe in probes])
+    elif probes:
+        print_table(_table(probes))
     else:
-        out.print(_table(probes) if probes else "no probes yet; make one with: voxkin probe train")
+        say(f"no probes yet; make one with: voxkin probe train {atlas} --labels FILE.csv --name …")
 
 
 def _report(probe: Probe) -> dict[str, object]:
@@ -113,13 +120,14 @@ def _report(probe: Probe) -> dict[str, object]:
     }
 
 
-def _table(probes: "list[Probe] | tuple[Probe, ...]") -> Table:
-    table = Table("probe", "labels", "balanced accuracy", "F1", "mean AP", "folds")
+def _table(probes: Sequence[Probe]) -> Table:
+    """One row per probe; the scores are of held-out labels."""
+    table = plain_table(names="probe|labels", numbers="balanced accuracy|F1|mean AP|folds")
     for probe in probes:
         labels = ", ".join(f"{name} {count}" for name, count in probe.labels.items())
         scores = probe.scores
         if scores is None:
-            table.add_row(probe.name, labels, probe.unscored, "", "", "")
+            table.add_row(probe.name, f"{labels} ({probe.unscored})", "-", "-", "-", "-")
             continue
         precision = sum(scores.average_precision.values()) / len(scores.average_precision)
         figures = (scores.balanced_accuracy, scores.f1, precision)

@@ -4,10 +4,13 @@ import dataclasses
 from typing import Literal
 
 from embed.atlas import Atlas
-from serve.arguments import AtlasPath, call
-from serve.console import out, print_json, progress
+from serve.arguments import AtlasPath, Count, Flag, call
+from serve.console import print_json, progress, say
 from serve.projection import project as make_projection
 from serve.projection import projection_path
+
+# What is going on once so many steps are done.
+_STAGES = ("taking a sample", "laying it out", "drawing it", "done")
 
 
 def main(words: list[str]) -> None:
@@ -18,12 +21,12 @@ def main(words: list[str]) -> None:
 def project(
     atlas: AtlasPath,
     /,
-    sample: int = 20_000,
-    neighbours: int = 15,
+    sample: Count = 20_000,
+    neighbours: Count = 15,
     min_dist: float = 0.1,
     format: Literal["csv", "parquet"] = "csv",
-    seed: int = 0,
-    json: bool = False,
+    seed: Count = 0,
+    json: Flag = False,
 ) -> None:
     """Lays a sample of the atlas out as a map: places that look alike lie together.
 
@@ -43,7 +46,7 @@ def project(
         json: print a JSON report.
     """
     opened = Atlas.open(atlas)
-    with progress("projecting", 3, "steps") as advance:
+    with progress("projecting", 3, "steps", rated=False) as advance:
         info = make_projection(
             opened,
             sample=sample,
@@ -51,13 +54,13 @@ def project(
             min_dist=min_dist,
             format=format,
             seed=seed,
-            progress=lambda done, _: advance(done),
+            progress=lambda done, _: advance(done, _STAGES[done]),
         )
     folder = projection_path(opened)
     if json:
         print_json({**dataclasses.asdict(info), "directory": str(folder)})
         return
-    out.print(
-        f"{info.points:,} places in {info.clusters} clusters: {folder / info.picture}, "
-        f"{folder / info.table}"
+    say(
+        f"{info.points:,} places in {info.clusters} clusters: look at {folder / info.picture}; "
+        f"the table is {folder / info.table}"
     )

@@ -49,20 +49,20 @@ def write_vnc(folder: Path) -> None:
     write_volume(folder / "vnc_left_classes.zarr", labels, VNC_VOXEL_NM)
 
 
-def write_fib(folder: Path) -> None:
+def write_fib(folder: Path, depth: int = 120) -> None:
     """Columns along z of uneven thickness; neighbours differ in grey value."""
-    grey, labels = columns()
+    grey, labels = columns(depth)
     write_volume(folder / "fib25_b.zarr", grey)
     write_volume(folder / "fib25_b_bodies.zarr", labels)
 
 
-def columns() -> tuple[np.ndarray, np.ndarray]:
+def columns(depth: int) -> tuple[np.ndarray, np.ndarray]:
     """Grey values and labels of nine bodies, each the cells of a stack of uneven seeds.
 
     Background is around them: at the edge of the volume no field of view would fit.
     """
     rng = np.random.default_rng(0)
-    shape = (120, 84, 84)
+    shape = (depth, 84, 84)
     grid = np.stack(np.meshgrid(*(np.arange(14, n, 28) for n in shape), indexing="ij"), axis=-1)
     seeds = (grid + rng.uniform(-6, 6, grid.shape)).reshape(-1, 3)
     body = np.broadcast_to(np.arange(1, 10).reshape(3, 3), grid.shape[:3]).ravel()

@@ -8,9 +8,11 @@ import pytest
 import tensorstore as ts
 
 from embed.checkpoint import TrainedEncoder, random_encoder
+from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.geometry import Box, Zyx, ZyxFloat
+from embed.geometry import Box, ZyxFloat
 from embed.samples import PATH
+from embed.sampling import SamplingConfig
 from embed.volume import Volume, open_volume
 
 TINY = EncoderConfig(
@@ -30,6 +32,17 @@ def tiny() -> EncoderConfig:
 
 
 @pytest.fixture(scope="session")
+def tiny_run() -> RunConfig:
+    """Twelve steps on a volume yet to be named; it saves after 4, 8, 12 and logs 1, 5, 10, 12."""
+    return RunConfig(
+        volumes=(VolumeConfig("unnamed"),),
+        encoder=TINY,
+        sampling=SamplingConfig(crops=3, places=(3, 3, 3), shift_nm=20.0),
+        train=TrainConfig(steps=12, save_every=4, log_every=5, projection=(8,), ignore_cells=2),
+    )
+
+
+@pytest.fixture(scope="session")
 def encoder() -> TrainedEncoder:
     """The tiny encoder, untrained."""
     return random_encoder(TINY)
@@ -42,29 +55,37 @@ def tissue() -> np.ndarray:
     return np.maximum(voxels, 1)
 
 
+@pytest.fixture(scope="session")
+def tissue_volume(tissue: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    """The crop of real tissue, stored; not to be changed."""
+    return _stored(tmp_path_factory.mktemp("volumes") / "tissue.zarr", tissue)
+
+
 @pytest.fixture
 def write_volume(tmp_path: Path) -> WriteVolume:
-    """Stores voxels as a zarr array in chunks of 16 voxels an edge, and opens it."""
+    """Stores voxels in the folder of the test under a name, and opens them."""
 
     def write(
         voxels: np.ndarray,
         voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0),
         name: str = "volume.zarr",
-        chunk: Zyx = (16, 16, 16),
     ) -> Volume:
-        spec = {
-            "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": f"{tmp_path / name}/"},
-            "metadata": {
-                "shape": list(voxels.shape),
-                "data_type": voxels.dtype.name,
-                "dimension_names": ["z", "y", "x"],
-                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-                "attributes": {"dimension_units": [f"{size} nm" for size in voxel_size_nm]},
-            },
-        }
-        store = ts.open(spec, create=True, delete_existing=True).result()
-        store.write(voxels).result()
-        return open_volume(tmp_path / name)
+        return _stored(tmp_path / name, voxels, voxel_size_nm)
 
     return write
+
+
+def _stored(path: Path, voxels: np.ndarray, voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)) -> Volume:
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "metadata": {
+            "shape": list(voxels.shape),
+            "data_type": voxels.dtype.name,
+            "dimension_names": ["z", "y", "x"],
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [16, 16, 16]}},
+            "attributes": {"dimension_units": [f"{size} nm" for size in voxel_size_nm]},
+        },
+    }
+    ts.open(spec, create=True, delete_existing=True).result().write(voxels).result()
+    return open_volume(path)

@@ -26,42 +26,50 @@ def xla(x, kernel, stride):
 
 def arrays(case):
     batch, voxels, kernel, stride, channels, width = case
-    a, b = jax.random.split(jax.random.key(0))
-    x = jax.random.normal(a, (batch, *voxels, channels))
-    return x, jax.random.normal(b, (*kernel, channels, width)), stride
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(batch, *voxels, channels)).astype(np.float32)
+    weights = rng.normal(size=(*kernel, channels, width)).astype(np.float32)
+    return jnp.asarray(x), jnp.asarray(weights), stride
+
+
+def compiled(function, stride):
+    """Compiled whole: one by one, every slice would be a program of its own."""
+    return jax.jit(lambda x, kernel: function(x, kernel, stride))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_matrix_product_equals_the_convolution_of_xla(case):
     x, kernel, stride = arrays(case)
 
-    ours = _as_matrix_product(x, kernel, stride)
+    ours = compiled(_as_matrix_product, stride)(x, kernel)
 
-    expected = xla(x, kernel, stride)
+    expected = compiled(xla, stride)(x, kernel)
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", CASES[1:5])
+@pytest.mark.parametrize("case", CASES[1:4])
 def test_its_gradients_equal_those_of_xla(case):
     x, kernel, stride = arrays(case)
 
-    def loss(function):
-        return lambda x, kernel: jnp.sum(jnp.sin(function(x, kernel, stride)))
+    def gradients(function):
+        return jax.jit(
+            jax.grad(lambda x, k: jnp.sum(jnp.sin(function(x, k, stride))), argnums=(0, 1))
+        )(x, kernel)
 
-    ours = jax.grad(loss(_as_matrix_product), argnums=(0, 1))(x, kernel)
+    ours = gradients(_as_matrix_product)
 
-    expected = jax.grad(loss(xla), argnums=(0, 1))(x, kernel)
+    expected = gradients(xla)
     for a, b in zip(ours, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
 def test_whatever_the_backend_the_answer_is_the_same(monkeypatch):
     x, kernel, stride = arrays(CASES[3])
-    here = convolve(x, kernel, stride)
+    here = compiled(convolve, stride)(x, kernel)
 
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    there = convolve(x, kernel, stride)
+    there = compiled(convolve, stride)(x, kernel)
 
     np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5)
 
@@ -69,7 +77,8 @@ def test_whatever_the_backend_the_answer_is_the_same(monkeypatch):
 def test_it_computes_in_the_type_of_its_input():
     x, kernel, stride = arrays(CASES[1])
 
-    halved = convolve(x.astype(jnp.bfloat16), kernel, stride)
+    halved = compiled(convolve, stride)(x.astype(jnp.bfloat16), kernel)
 
     assert halved.dtype == jnp.bfloat16
-    np.testing.assert_allclose(halved.astype(jnp.float32), xla(x, kernel, stride), atol=0.3)
+    exact = compiled(xla, stride)(x, kernel)
+    np.testing.assert_allclose(np.asarray(halved, np.float32), exact, atol=0.3)

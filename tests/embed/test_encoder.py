@@ -1,5 +1,6 @@
 """Tests of embed/encoder.py: a dense run is the patch-wise run, and what a configuration means."""
 
+import functools
 import itertools
 
 import jax
@@ -8,29 +9,29 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from embed.checkpoint import random_encoder
+from embed.checkpoint import TrainedEncoder, random_encoder
 from embed.encoder import Encoder, EncoderConfig, Stage, count_params, unit
 from embed.errors import ConfigError
 from embed.geometry import zyx
 
 ISOTROPIC = EncoderConfig(
     stages=(
-        Stage(8, (5, 5, 5), (4, 4, 4)),
+        Stage(8, (3, 3, 3), (2, 2, 2)),
         Stage(8, (3, 3, 3), blocks=1),
         Stage(12, (2, 2, 2), (2, 2, 2), blocks=1),
-        Stage(16, (3, 3, 3)),
+        Stage(16, (2, 2, 2)),
     ),
     read=(1, 3),
     embedding_dim=8,
 )
-"""The default network with fewer channels."""
+"""As deep as the default network, with smaller kernels and fewer channels."""
 ANISOTROPIC = EncoderConfig(
     voxel_size_nm=(45.0, 5.0, 5.0),
     stages=(
-        Stage(8, (1, 5, 5), (1, 4, 4)),
+        Stage(8, (1, 3, 3), (1, 2, 2)),
         Stage(8, (3, 3, 3), blocks=1),
         Stage(12, (1, 2, 2), (1, 2, 2)),
-        Stage(16, (1, 5, 5)),
+        Stage(16, (1, 3, 3)),
     ),
     read=(1, 3),
     embedding_dim=8,
@@ -46,23 +47,27 @@ CONFIGS = pytest.mark.parametrize(
 )
 
 
+made = functools.cache(random_encoder)
+
+
 def blocks_of(config, cells, batch=1):
-    return jax.random.normal(jax.random.key(1), (batch, *config.voxels(cells)))
+    drawn = np.random.default_rng(1).normal(size=(batch, *config.voxels(cells)))
+    return drawn.astype(np.float32)
 
 
 @CONFIGS
 def test_a_dense_run_equals_the_run_on_every_field_of_view_by_itself(config):
-    encoder = random_encoder(config)
+    encoder = made(config)
     block = blocks_of(config, (3, 4, 2))
 
-    dense = np.asarray(encoder.apply(block))[0]
+    dense = np.asarray(encoder.apply(jnp.asarray(block)))[0]
 
     patches = []
     for cell in itertools.product(range(3), range(4), range(2)):
         start = [c * s for c, s in zip(cell, config.stride, strict=True)]
         part = tuple(slice(a, a + f) for a, f in zip(start, config.fov, strict=True))
         patches.append(block[0][part])
-    alone = np.asarray(encoder.apply(jnp.stack(patches)))[:, 0, 0, 0]
+    alone = np.asarray(encoder.apply(jnp.asarray(np.stack(patches))))[:, 0, 0, 0]
     assert dense.shape == (3, 4, 2, config.embedding_dim)
     difference = np.linalg.norm(dense.reshape(alone.shape) - alone, axis=-1)
     assert difference.max() <= 1e-4
@@ -70,25 +75,25 @@ def test_a_dense_run_equals_the_run_on_every_field_of_view_by_itself(config):
 
 @CONFIGS
 def test_an_embedding_depends_on_its_field_of_view_to_the_edge_and_on_nothing_else(config):
-    encoder = random_encoder(config)
-    block = blocks_of(config, (2, 2, 2))
-    inside = np.zeros(block.shape[1:], bool)
+    encoder = made(config)
+    block = blocks_of(config, (2, 2, 2))[0]
+    inside = np.zeros(block.shape, bool)
     inside[tuple(slice(f) for f in config.fov)] = True
+    corner, end = block.copy(), block.copy()
+    corner[0, 0, 0] += 9
+    end[tuple(f - 1 for f in config.fov)] += 9
 
-    outside_changed = encoder.apply(jnp.where(inside, block, 9.0))
-    corners_changed = encoder.apply(block.at[0, 0, 0, 0].add(9.0))
-    last = zyx(f - 1 for f in config.fov)
-    end_changed = encoder.apply(block.at[(0, *last)].add(9.0))
+    changed = np.stack([block, np.where(inside, block, 9), corner, end])
+    before, outside, at_corner, at_end = np.asarray(encoder.apply(jnp.asarray(changed)))[:, 0, 0, 0]
 
-    before = np.asarray(encoder.apply(block))[0, 0, 0, 0]
-    np.testing.assert_allclose(np.asarray(outside_changed)[0, 0, 0, 0], before, atol=1e-5)
-    assert not np.allclose(np.asarray(corners_changed)[0, 0, 0, 0], before, atol=1e-5)
-    assert not np.allclose(np.asarray(end_changed)[0, 0, 0, 0], before, atol=1e-5)
+    np.testing.assert_allclose(outside, before, atol=1e-5)
+    assert not np.allclose(at_corner, before, atol=1e-5)
+    assert not np.allclose(at_end, before, atol=1e-5)
 
 
 @CONFIGS
 def test_embeddings_have_length_one(config):
-    embeddings = random_encoder(config).apply(blocks_of(config, (2, 2, 2), batch=3))
+    embeddings = made(config).apply(jnp.asarray(blocks_of(config, (2, 2, 2), batch=4)))
 
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=-1), 1, atol=1e-5)
 
@@ -99,26 +104,24 @@ def test_cells_and_voxels_agree_and_a_block_too_small_by_one_gives_one_cell_less
         voxels = config.voxels(cells)
         assert config.cells(voxels) == cells
         assert config.cells(zyx(n - 1 for n in voxels)) == zyx(n - 1 for n in cells)
-        embedded = jax.eval_shape(random_encoder(config).apply, jnp.zeros((1, *voxels)))
+        embedded = jax.eval_shape(made(config).apply, np.zeros((1, *voxels), np.float32))
         assert embedded.shape == (1, *cells, config.embedding_dim)
 
 
 @CONFIGS
 def test_a_mirrored_network_gives_the_mirrored_grid(config):
     """What is read of a stage lies in the middle of the field of view, so no side is favoured."""
-    encoder = random_encoder(config)
-    flipped = jax.tree_util.tree_map_with_path(
-        lambda path, leaf: jnp.flip(leaf, (0, 1, 2)) if leaf.ndim == 5 else leaf, encoder.params
+    encoder = made(config)
+    flipped = jax.tree.map(
+        lambda leaf: jnp.asarray(np.flip(leaf, (0, 1, 2))) if leaf.ndim == 5 else leaf,
+        encoder.params,
     )
-    mirrored = random_encoder(config)
-    object.__setattr__(mirrored, "params", flipped)
-    block = blocks_of(config, (2, 3, 2))
+    block = blocks_of(config, (2, 2, 2), batch=4)
 
-    there = mirrored.apply(jnp.flip(block, (1, 2, 3)))
+    there = TrainedEncoder(config, flipped).apply(jnp.asarray(np.flip(block, (1, 2, 3))))
 
-    np.testing.assert_allclose(
-        jnp.flip(there, (1, 2, 3)), np.asarray(encoder.apply(block)), atol=1e-5
-    )
+    here = np.asarray(encoder.apply(jnp.asarray(block)))
+    np.testing.assert_allclose(np.flip(there, (1, 2, 3)), here, atol=1e-5)
 
 
 def test_the_default_sees_33_voxels_steps_8_and_reads_two_cells_of_its_second_stage():
@@ -128,6 +131,11 @@ def test_the_default_sees_33_voxels_steps_8_and_reads_two_cells_of_its_second_st
     assert config.reach(1) == ((13, 13, 13), (4, 4, 4))
     assert config.window(1) == ((2, 2, 2), (2, 2, 2))
     assert config.window(3) == ((0, 0, 0), (1, 1, 1))
+
+
+def test_a_network_of_flat_kernels_steps_less_across_sections_than_along_them():
+    assert ANISOTROPIC.fov == (3, 17, 17)
+    assert ANISOTROPIC.stride == (1, 4, 4)
 
 
 def test_a_window_is_one_cell_where_one_lies_in_the_middle():
@@ -156,16 +164,9 @@ def test_a_window_is_one_cell_where_one_lies_in_the_middle():
         ({"read": (4, 3)}, "stages 0 to 3"),
         ({"read": (3, 1)}, "rising order"),
         ({"read": (1, 1, 3)}, "rising order"),
-        ({"read": (0, 3)}, ""),
     ],
 )
 def test_settings_that_make_no_network_are_refused_with_the_rule(settings, words):
-    if settings == {"read": (0, 3)}:
-        settings = {"stages": (Stage(8, (1, 1, 1), (4, 4, 4)), Stage(8, (2, 2, 2))), "read": (0, 1)}
-        assert EncoderConfig(**settings).window(0) == ((0, 0, 0), (2, 2, 2))
-        settings = {"stages": (Stage(8, (2, 2, 2), (4, 4, 4)), Stage(8, (1, 1, 1))), "read": (0, 1)}
-        assert EncoderConfig(**settings).window(0) == ((0, 0, 0), (1, 1, 1))
-        return
     with pytest.raises(ConfigError, match=words):
         EncoderConfig(**settings)
 
@@ -181,8 +182,8 @@ def test_params_are_counted():
 
 
 def test_bfloat16_is_near_float32():
-    encoder = random_encoder(ISOTROPIC)
-    block = blocks_of(ISOTROPIC, (3, 3, 3))
+    encoder = made(ISOTROPIC)
+    block = jnp.asarray(blocks_of(ISOTROPIC, (2, 2, 2), batch=4))
 
     exact, rough = encoder.apply(block), encoder.apply(block.astype(jnp.bfloat16))
 
@@ -193,9 +194,9 @@ def test_bfloat16_is_near_float32():
 
 
 def test_a_zero_vector_stays_zero_and_its_gradient_is_finite():
-    x = jnp.array([[0.0, 0.0], [3.0, 4.0]])
+    x = jnp.asarray(np.float32([[0, 0], [3, 4]]))
 
-    gradient = jax.grad(lambda x: jnp.sum(unit(x) ** 2))(x)
+    scaled, back = jax.vjp(jax.jit(unit), x)
 
-    np.testing.assert_allclose(unit(x), [[0, 0], [0.6, 0.8]], rtol=1e-6)
-    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(scaled, [[0, 0], [0.6, 0.8]], rtol=1e-6)
+    assert np.isfinite(back(scaled)[0]).all()

@@ -74,15 +74,13 @@ def test_an_encoder_trained_below_is_tested_above_the_gap(entry):
     assert first == 130
 
 
-def test_only_fields_of_view_wholly_above_are_used(tmp_path):
-    voxels = np.zeros((250, 60, 84))
-    write_volume(tmp_path / "fib25_b.zarr", voxels.astype(np.uint8))
-    ids = 1 + np.arange(84) // 12 + 7 * (np.arange(60) // 20)[:, None]
-    rings = np.where((np.arange(250) // 20 % 2)[:, None, None], ids, ids)
-    write_volume(tmp_path / "fib25_b_bodies.zarr", rings.astype(np.uint64))
+def test_only_fields_of_view_wholly_above_the_gap_are_used(tmp_path):
+    write_fib(tmp_path, depth=230)
 
-    with pytest.raises(MismatchError, match="z >= 130"):
-        protocol_fib.prepare(tmp_path, (41, 41, 41), [crop(BELOW)])
+    task = protocol_fib.prepare(tmp_path, FOV, [crop(BELOW)])
+
+    assert task.places.starts[:, 0].min() >= 130
+    assert "z < 120" in task.split["reason"]
 
 
 @pytest.mark.parametrize(
