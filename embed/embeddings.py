@@ -9,9 +9,9 @@ import tensorstore as ts
 from jaxtyping import Float, Float32, Int
 
 from embed.errors import AlignmentError, ConfigError, DataError, NotFoundError, OutOfBoundsError
+from embed.formats.arrays import reason
 from embed.geometry import Box, Zyx, zyx
 from embed.storage import reports_storage
-from embed.store import reason
 
 # Reading 40 scattered vectors costs 1.5 ms with inner chunks of 4 cells and 25 ms with 32.
 CHUNK: Zyx = (4, 4, 4)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from embed.description import SPATIAL, Description, Level, axis_name
 from embed.errors import DataError, VolumeError
+from embed.formats.arrays import Json
+from embed.formats.description import SPATIAL, Description, Level, axis_name
+from embed.formats.metadata import describe
 from embed.geometry import Box, XyzFloat, Zyx, ZyxFloat, zyx
-from embed.metadata import describe
-from embed.store import Json
 from embed.volume import Volume, open_volume
 
 _SAMPLE: Zyx = (64, 256, 256)

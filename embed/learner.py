@@ -165,7 +165,8 @@ def calibrated(
     seen = [np.asarray(features(jnp.asarray(v.reshape(-1, *v.shape[2:])))) for v in views]
     flat = np.concatenate([f.reshape(-1, config.embedding_dim) for f in seen]).astype(np.float64)
     mean, deviation = flat.mean(axis=0), np.sqrt(flat.var(axis=0) + _LEAST)
-    encoder = nnx.merge(graph, params)
+    # A copy: merging shares the parameters, and those of the training state must stay.
+    encoder = nnx.merge(graph, jax.tree.map(jnp.asarray, params))
     kernel, bias = encoder.head.kernel, encoder.head.bias
     assert bias is not None
     bias[...] = jnp.asarray((np.asarray(bias[...]) - mean) / deviation, jnp.float32)

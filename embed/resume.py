@@ -1,6 +1,7 @@
 """Everything a training run needs to go on exactly where it stopped, kept by Orbax."""
 
 import logging
+import sys
 from pathlib import Path
 from types import TracebackType
 
@@ -29,8 +30,10 @@ class TrainingStates:
         )
         with reports_storage(f"keep training states at {self._path}"):
             self._manager = ocp.CheckpointManager(self._path, options=options)
+        self._hook = sys.unraisablehook
 
     def __enter__(self) -> "TrainingStates":
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._hear
         return self
 
     def __exit__(
@@ -40,6 +43,16 @@ class TrainingStates:
         trace: TracebackType | None,
     ) -> None:
         self._manager.close()
+        sys.unraisablehook = self._hook
+
+    def _hear(self, what: "sys.UnraisableHookArgs") -> None:
+        """Passes on what no one can catch, but for the echoes of a save that has failed.
+
+        Orbax ends the event loop at the first write that the disk refuses; each of the others then
+        prints a traceback, which says nothing that the error does not.
+        """
+        if "Event loop is closed" not in str(what.exc_value):
+            self._hook(what)
 
     @property
     def latest(self) -> int | None:

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ def _means(config: RunConfig, state: TrainState, states: TrainingStates) -> dict
     return means
 
 
-def _log(run: Path, line: dict[str, float]) -> None:
+def _log(run: Path, line: Mapping[str, float | int]) -> None:
     with reports_storage(f"write {run / 'metrics.jsonl'}"), (run / "metrics.jsonl").open("a") as f:
         f.write(json.dumps(line) + "\n")
 

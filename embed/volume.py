@@ -9,13 +9,13 @@ import numpy as np
 import tensorstore as ts
 from jaxtyping import Shaped
 
-from embed.description import SPATIAL, Description, axis_name
 from embed.errors import DataError, OutOfBoundsError, VolumeError
+from embed.formats.arrays import CACHE_BYTES, FAILURES, Json, open_arrays, reason
+from embed.formats.description import SPATIAL, Description, axis_name
+from embed.formats.levels import choose, stated_zyx
+from embed.formats.metadata import describe
+from embed.formats.source import Source, parse
 from embed.geometry import Box, Frame, XyzFloat, Zyx, ZyxFloat, zyx
-from embed.levels import choose, stated_zyx
-from embed.metadata import describe
-from embed.source import Source, parse
-from embed.store import CACHE_BYTES, FAILURES, Json, open_arrays, reason
 
 _DTYPES = frozenset(
     "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64".split()
@@ -116,13 +116,13 @@ def open_volume(
     """Opens an array, or one level of a multiscale group; nothing is read but metadata.
 
     Args:
-        source: a path, URL or spec; see `embed.source.parse`.
+        source: a path, URL or spec; see `embed.formats.source.parse`.
         voxel_size_nm: XYZ; overrides what the store says of the level that is opened by index, or
             of the finest; the other levels, and the origin, follow in proportion.
         axes: one letter per dimension in the order of the store, such as `zyx` or `xyzc`, for a
             store that does not name them.
         at_voxel_size_nm: ZYX; opens the level nearest to it, which must be within a factor of
-            `embed.levels.TOLERANCE` on every axis.
+            `embed.formats.levels.TOLERANCE` on every axis.
         level: opens the level of this index, in the order of the store; default the finest.
         channel: index along a channel or time axis that has several entries.
         cache_bytes: decoded chunks to keep; volumes with the same number share them.

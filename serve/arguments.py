@@ -17,6 +17,8 @@ from embed.geometry import Box, XyzFloat, Zyx
 
 T = TypeVar("T")
 
+HELP = ("-h", "--help")
+
 
 def _left_out(kind: type, metavar: str) -> Any:
     """A flag that may be left out and otherwise is one `kind`; tyro alone would say {None}|…."""
@@ -50,7 +52,6 @@ Server = Annotated[str | None, _left_out(str, "HOST:PORT"), _UNSAID]
 Folder = Annotated[Path | None, _left_out(Path, "PATH"), _UNSAID]
 
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
-_HELP = ("-h", "--help")
 # A column wider than this is hard to read; that of the flags is as wide.
 _COLUMN = 80
 
@@ -64,7 +65,7 @@ def call(function: Callable[..., T], verb: str, words: list[str], **options: Any
         words: the arguments.
         options: for `tyro.cli`, such as a default.
     """
-    if set(_HELP) & set(words):
+    if set(HELP) & set(words):
         words = ["--help"]  # alone, as tyro leaves out of the help what it was given before
         sys.stdout.write(describe(function) + "\n\n")
     _join_lines(function)
@@ -88,7 +89,7 @@ def call_one_of(
     """
     if words and words[0] in functions:
         call(functions[words[0]], f"{verb} {words[0]}", words[1:])
-    elif words and words[0] in _HELP:
+    elif words and words[0] in HELP:
         width = max(map(len, functions))
         rows = (f"  {k:{width}}  {describe(f).splitlines()[0]}" for k, f in functions.items())
         usage = f"usage: voxkin {verb} {'|'.join(functions)} …"

@@ -5,13 +5,11 @@ import difflib
 import importlib
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 from embed.errors import VoxkinError
+from serve.stopping import Stopped, held, stoppable
 
 # In the order of the flow. A verb's module is imported when it is called, so that `--help` is
 # quick: neither jax nor umap is needed to read about them.
@@ -68,15 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = "voxkin " + words[0] if words and words[0] in VERBS else "voxkin"
     try:
-        with _termination():
+        with stoppable():
             return _run(words)
     except VoxkinError as error:
         sys.stderr.write(f"{name}: {error}\n")
         _forget_unwritten()
         return _MEND
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"{name}: stopped; give the same command again to go on\n")
-        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+    except Stopped as request:
+        sys.stderr.write(f"{name}: {request}\n")
+        return request.exit_code
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         _forget_unwritten()
         return 0
@@ -97,7 +95,9 @@ def _run(words: list[str]) -> int:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        code: int | None = importlib.import_module(VERBS[words[0]][0]).main(words[1:])
+        with held():
+            module = importlib.import_module(VERBS[words[0]][0])
+        code: int | None = module.main(words[1:])
         sys.stdout.flush()
         return code or 0
     else:
@@ -110,27 +110,6 @@ def _run(words: list[str]) -> int:
 def _suggestion(word: str) -> str:
     near = difflib.get_close_matches(word, VERBS, n=1)
     return f"perhaps you meant {near[0]}" if near else f"there are {', '.join(VERBS)}"
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which a verb may clean up after as it does after Ctrl-C."""
-
-
-@contextlib.contextmanager
-def _termination() -> Iterator[None]:
-    """Makes SIGTERM end the verb as Ctrl-C does: files closed, the cursor back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _forget_unwritten() -> None:

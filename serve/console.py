@@ -74,7 +74,12 @@ def plain_table(title: str | None = None, *, names: str = "", numbers: str = "")
         numbers: headings of the columns to the right of them, whose cells end flush.
     """
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
     )
     for heading in filter(None, names.split("|")):
         table.add_column(heading)

@@ -1,24 +1,30 @@
 """`voxkin demo`: the whole main path on the sample that comes with voxkin."""
 
+import contextlib
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
-from embed.checkpoint import load_encoder
-from embed.config import load_preset
-from embed.geometry import XyzFloat
+from embed.atlas import Atlas
+from embed.config import RunConfig, load_preset
+from embed.errors import ConfigError, UnavailableError
+from embed.geometry import Box, XyzFloat
 from embed.inference import create_atlas
 from embed.samples import PATH as SAMPLE
-from embed.storage import write_bytes
+from embed.storage import is_free, write_bytes
 from embed.volume import open_volume
-from serve.arguments import Address, Out, call
+from serve.address import parse_served_address
+from serve.arguments import Address, Flag, Out, call
 from serve.client import Client
-from serve.console import note, out
+from serve.console import note, print_table, say
 from serve.contact_sheet import draw_sheet
 from serve.search import SearchResult
+from serve.server import RunningServer
 from serve.verb_embed import embed_atlas
 from serve.verb_find import hits_table
 from serve.verb_index import index_atlas
 from serve.verb_serve import GRPC, HTTP, announce, start
-from serve.verb_train import Arguments, train
+from serve.verb_train import train
 
 # Places of the sample, XYZ in nm, that a person who knows neurons tells apart at a glance.
 PLACES: dict[str, XyzFloat] = {
@@ -32,17 +38,17 @@ PLACES: dict[str, XyzFloat] = {
 _NEIGHBOURS = 8
 
 
-def main(words: list[str]) -> int:
+def main(words: list[str]) -> None:
     """Parses and runs."""
-    return call(demo, "demo", words)
+    call(demo, "demo", words)
 
 
 def demo(
-    once: bool = False,
+    once: Flag = False,
     out_path: Out = Path("voxkin-demo"),
     grpc: Address = GRPC,
     http: Address = HTTP,
-) -> int:
+) -> None:
     """Runs the main path on real data: train, embed, index, serve, search, and a picture.
 
     The sample is 120 x 250 x 250 voxels of fly brain at 10 nm (FIB-25, CC BY 3.0). Everything is
@@ -55,38 +61,73 @@ def demo(
     Args:
         once: stop after the contact sheet instead of serving on.
         out_path: where the run, the atlas and the sheet go.
-        grpc: HOST:PORT of gRPC; port 0 takes a free one.
-        http: HOST:PORT of the page; port 0 takes a free one.
+        grpc: HOST:PORT of gRPC; where it is in use, or with --once, any free port is taken.
+        http: HOST:PORT of the page; likewise.
     """
-    run, path = out_path / "run", out_path / "atlas"
+    for address in (grpc, http):
+        parse_served_address(address)  # better now than after minutes of training
+    if not (is_free(out_path) or (out_path / "run").is_dir()):
+        raise ConfigError(f"{out_path} exists and is not of a demo; choose a new --out")
+    atlas = prepare(load_preset("demo"), out_path)
+    note("4. serving, and asking over gRPC for places like these")
+    with _serve(atlas.path, grpc, http, once) as server:
+        sheet = show(atlas, server.grpc_address, PLACES, out_path)
+        say(f"look at {sheet}")
+        if not once:
+            announce(server)
+            server.wait()
+
+
+def prepare(config: RunConfig, folder: Path, box: Box | None = None) -> Atlas:
+    """Trains an encoder, embeds the sample and builds the index, as far as that is not done.
+
+    Args:
+        config: of the run, which is kept in `folder/run`.
+        folder: of the demo; the atlas is `folder/atlas`.
+        box: voxels of the sample to embed, ZYX; all of them if not given.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM asked to stop; calling this again goes on.
+    """
+    run = folder / "run"
     note("1. training an encoder on the sample, without labels (about two minutes on two cores)")
-    if code := train(Arguments("demo", run, load_preset("demo"))):
-        return code
+    encoder, _ = train(config, run)
     note("2. embedding the sample densely")
-    atlas = create_atlas(load_encoder(run), open_volume(SAMPLE), path, run=str(run.resolve()))
+    volume = open_volume(SAMPLE)
+    atlas = create_atlas(encoder, volume, folder / "atlas", run=str(run.resolve()), box=box)
     embed_atlas(atlas)
     note("3. building the index")
     index_atlas(atlas)
-    note("4. serving, and asking over gRPC for places like these")
-    # With --once the ports may be any: a demo must not fail because another one is serving.
-    with start((path,), *(("127.0.0.1:0",) * 2 if once else (grpc, http))) as server:
-        results = _ask(server.grpc_address)
-        sheet = out_path / "neighbours.png"
-        title = "voxkin demo: places of the sample and what the encoder calls alike"
-        write_bytes(sheet, draw_sheet(atlas, results, title))
-        out.print(f"\nlook at {sheet}")
-        if once:
-            return 0
-        announce(server)
-        server.wait()
-    return 0
+    return atlas
 
 
-def _ask(address: str) -> list[SearchResult]:
-    results = []
+def show(atlas: Atlas, address: str, places: Mapping[str, XyzFloat], folder: Path) -> Path:
+    """Asks a server what is like each place, prints the answers and draws them.
+
+    Args:
+        atlas: that is served.
+        address: HOST:PORT of the server's gRPC.
+        places: XYZ in nm by name.
+        folder: where the picture goes.
+
+    Returns:
+        The path of the picture.
+    """
+    results: list[SearchResult] = []
     with Client(address) as client:
-        for name, place in PLACES.items():
-            result = client.find_similar(position_nm_xyz=place, k=_NEIGHBOURS)
-            out.print(hits_table(result, title=name))
-            results.append(result)
-    return results
+        for name, place in places.items():
+            results.append(client.find_similar(position_nm_xyz=place, k=_NEIGHBOURS))
+            print_table(hits_table(results[-1], title=name))
+    sheet = folder / "neighbours.png"
+    title = "voxkin demo: places of the sample and what the encoder calls alike"
+    write_bytes(sheet, draw_sheet(atlas, results, title))
+    return sheet
+
+
+def _serve(atlas: Path, grpc: str, http: str, any_port: bool) -> RunningServer:
+    """Serves on the addresses, or on free ports: a demo must not fail because another one runs."""
+    if not any_port:
+        with contextlib.suppress(UnavailableError):
+            return start((atlas,), grpc, http)
+    free = (dataclasses.replace(parse_served_address(a), port=0) for a in (grpc, http))
+    return start((atlas,), *map(str, free))

@@ -12,8 +12,8 @@ from embed.atlas import Atlas
 from embed.checkpoint import FILE, TrainedEncoder, load_encoder
 from embed.dense import BLOCK, embed_cutout
 from embed.errors import DataError, MismatchError, NotFoundError, RequestError, VolumeError
+from embed.formats.source import Source
 from embed.geometry import XyzFloat, Zyx, zyx
-from embed.source import Source
 from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary, ProbeSummary
 from serve.index import Index, open_index
 from serve.jobs import Finished, JobSlot, Step, stepwise

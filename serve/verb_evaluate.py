@@ -6,8 +6,8 @@ from typing import Literal
 
 from embed.checkpoint import load_encoder
 from embed.errors import NotFoundError
-from embed.evaluate import SEEDS, evaluate
-from embed.scoreboard import render
+from embed.evaluation.evaluate import SEEDS, evaluate
+from embed.evaluation.scoreboard import render
 from serve.arguments import Count, Flag, Folder, Run, call
 from serve.console import print_json, print_table, stages
 

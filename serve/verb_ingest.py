@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from embed.ingest import ingest as convert
+from embed.ingestion.ingest import ingest as convert
 from serve.arguments import Count, Flag, Out, Size, Word, call, parse_voxel_size
 from serve.console import print_json, progress, say
 

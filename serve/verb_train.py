@@ -1,11 +1,7 @@
 """`voxkin train`: an encoder from a volume, without labels."""
 
-import contextlib
 import dataclasses
 import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +16,9 @@ from embed.report import write_report
 from embed.sampling import SamplingConfig
 from embed.train import Progress, fit
 from embed.training_volumes import open_training_volumes
-from serve.arguments import Axes, Flag, Region, Size, Word, call, parse_box, parse_voxel_size
+from serve.arguments import HELP, Axes, Flag, Region, Size, Word, call, parse_box, parse_voxel_size
 from serve.console import note, print_json, progress, say
+from serve.stopping import Stopped, arrivals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,16 +62,16 @@ class Arguments:
     json: Flag = False
 
 
-def main(words: list[str]) -> int:
+def main(words: list[str]) -> None:
     """Parses and runs."""
     # The preset gives the flags their defaults, so it is read before they are.
-    name = words[0] if words and not words[0].startswith("-") else "demo"
-    preset = load_preset(name)
+    named = bool(words) and not words[0].startswith("-")
+    if words and not named and words[0] not in HELP:
+        raise ConfigError("CONFIG comes first, as in: voxkin train fibsem --out RUN")
+    preset = load_preset(words[0] if named else "fibsem")
     parts = (preset.encoder, preset.sampling, preset.augment, preset.train)
     default = Arguments(tyro.MISSING, tyro.MISSING, *parts)
     arguments = call(Arguments, "train", words, default=default)
-    if arguments.config != name:
-        raise ConfigError("CONFIG comes first, as in: voxkin train fibsem --out RUN")
     config = RunConfig(
         _volumes(arguments) or preset.volumes,
         arguments.encoder,
@@ -82,22 +79,28 @@ def main(words: list[str]) -> int:
         arguments.augment,
         arguments.train,
     )
-    return train(config, arguments.out, json=arguments.json)
+    encoder, curves = train(config, arguments.out)
+    if arguments.json:
+        print_json(_report(encoder, arguments.out, curves))
+    else:
+        say(
+            f"encoder {encoder.fingerprint[:12]} is in {arguments.out}, its curves are {curves}; "
+            f"next: voxkin embed {arguments.out} --volume VOLUME --out ATLAS"
+        )
 
 
-def train(config: RunConfig, run: Path, *, json: bool = False) -> int:
-    """Trains until the last step or a request to stop, which saves first.
+def train(config: RunConfig, run: Path) -> tuple[TrainedEncoder, Path]:
+    """Trains with progress.
 
     Returns:
-        The exit code: 130 where it was stopped by Ctrl-C, 143 where by SIGTERM.
+        The encoder, and the picture of the curves.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM asked to stop; the run is saved.
     """
     volumes = open_training_volumes(config)
-    steps = config.train.steps
-    with (
-        _arrivals() as arrived,
-        progress("training", steps, "steps", rated=False) as advance,
-    ):
-        done = 0
+    steps, done = config.train.steps, 0
+    with arrivals() as arrived, progress("training", steps, "steps", rated=False) as advance:
 
         def tell(now: Progress) -> None:
             nonlocal done
@@ -106,33 +109,26 @@ def train(config: RunConfig, run: Path, *, json: bool = False) -> int:
 
         advance(0, "compiling")
         encoder = fit(config, volumes, run, progress=tell)
-        stopped = signal.SIGTERM if signal.SIGTERM in arrived() else signal.SIGINT
-    picture = write_report(run)
+        signals = arrived()
+    curves = write_report(run)
     if encoder is None:
-        note(f"stopped and saved at step {done} of {steps}; give the same command again to go on")
-        return 128 + stopped
+        number = signal.SIGTERM if signal.SIGTERM in signals else signal.SIGINT
+        saved = f"stopped and saved at step {done} of {steps}"
+        raise Stopped(number, f"{saved}; give the same command again to go on")
     if not done:
         note(f"all {steps} steps were done before")
-    _tell_result(encoder, run, picture, json)
-    return 0
+    return encoder, curves
 
 
-def _tell_result(encoder: TrainedEncoder, run: Path, picture: Path, json: bool) -> None:
-    if not json:
-        say(
-            f"encoder {encoder.fingerprint[:12]} is in {run}, its curves are {picture}; next: "
-            f"voxkin embed {run} --volume VOLUME --out ATLAS"
-        )
-        return
-    report = {
+def _report(encoder: TrainedEncoder, run: Path, curves: Path) -> dict[str, object]:
+    return {
         "run": str(run),
         "encoder": encoder.fingerprint,
         "steps": encoder.step,
-        "fov_voxels": dict(zip("zyx", encoder.fov, strict=True)),
+        "fov_voxels": dict(zip("xyz", reversed(encoder.fov), strict=True)),
         "embedding_dim": encoder.embedding_dim,
-        "report": str(picture),
+        "report": str(curves),
     }
-    print_json(report)
 
 
 def _volumes(arguments: Arguments) -> tuple[VolumeConfig, ...]:
@@ -147,26 +143,3 @@ def _volumes(arguments: Arguments) -> tuple[VolumeConfig, ...]:
         ranges = (x, y, z)
     size = parse_voxel_size(arguments.voxel_size)
     return (VolumeConfig(arguments.volume, size, arguments.axes, ranges),)
-
-
-@contextlib.contextmanager
-def _arrivals() -> Iterator[Callable[[], bytes]]:
-    """The numbers of the signals that arrive in the block; training handles them, untold which."""
-    if threading.current_thread() is not threading.main_thread():
-        yield bytes
-        return
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        reader.setblocking(False)
-        writer.setblocking(False)
-        before = signal.set_wakeup_fd(writer.fileno())
-
-        def arrived() -> bytes:
-            with contextlib.suppress(BlockingIOError):
-                return reader.recv(64)
-            return b""
-
-        try:
-            yield arrived
-        finally:
-            signal.set_wakeup_fd(before)

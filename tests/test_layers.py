@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = [
     {"embed.errors", "embed.geometry"},
-    {"embed.source"},
-    {"embed.metadata"},
+    {"embed.formats.source"},
+    {"embed.formats.metadata"},
     {"embed.volume"},
 ]
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

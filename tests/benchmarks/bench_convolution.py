@@ -44,7 +44,9 @@ def _stages() -> list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, int, in
         stages.append(
             ((BLOCKS, *edges, channels), (*stage.kernel, channels, stage.width), stage.stride)
         )
-        edges = tuple((n - k) // s + 1 for n, k, s in zip(edges, stage.kernel, stage.stride))
+        edges = tuple(
+            (n - k) // s + 1 for n, k, s in zip(edges, stage.kernel, stage.stride, strict=True)
+        )
         channels = stage.width
     return stages
 
@@ -55,7 +57,9 @@ def _compare(
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=shape), jnp.float32)
     w = jnp.asarray(rng.normal(size=kernel), jnp.float32)
-    cells = math.prod((n - k) // s + 1 for n, k, s in zip(shape[1:4], kernel[:3], stride))
+    cells = math.prod(
+        (n - k) // s + 1 for n, k, s in zip(shape[1:4], kernel[:3], stride, strict=True)
+    )
     flop = 2 * shape[0] * cells * math.prod(kernel)
     programs = {}
     for name, function in (("xla", _xla), ("product", _as_matrix_product)):

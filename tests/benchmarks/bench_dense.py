@@ -38,7 +38,9 @@ def main() -> None:
 
     def by_patch() -> np.ndarray:
         parts = np.array_split(patches, len(patches) // PATCHES)
-        return np.concatenate([np.asarray(encoder.apply(jnp.asarray(p)))[:, 0, 0, 0] for p in parts])
+        return np.concatenate(
+            [np.asarray(encoder.apply(jnp.asarray(p)))[:, 0, 0, 0] for p in parts]
+        )
 
     results = {"dense": dense(), "patch": by_patch()}  # compiles, too
     best = dict.fromkeys(results, float("inf"))

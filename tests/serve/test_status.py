@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from embed import errors
-from embed.errors import BusyError, VoxkinError
+from embed.errors import VoxkinError
 from serve.status import BUG, CODES, code_of, error_of, http_status_of, reports_errors
 
 MISTAKES = [

@@ -1,0 +1,1 @@
+"""The fixed protocols, their controls and their scores."""

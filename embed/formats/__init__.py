@@ -1,0 +1,1 @@
+"""What stores say of themselves: sources, metadata, axes, voxel sizes, levels."""

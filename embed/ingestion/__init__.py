@@ -1,0 +1,1 @@
+"""TIFF stacks and HDF5 into OME-Zarr."""
