@@ -1,6 +1,7 @@
 """Everything a training run needs to go on exactly where it stopped, kept by Orbax."""
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -9,12 +10,17 @@ import jax
 import orbax.checkpoint as ocp
 from jaxtyping import Array, PyTree
 
-from embed.errors import DataError
+from embed.errors import DataError, StorageError
 from embed.storage import reports_storage
 
 # Orbax tells of every save at INFO, of its defaults at WARNING, and at ERROR, with a traceback per
 # thread, what it raises as well; the run has its own progress and its own errors.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+# Once an array cannot be written or read, Orbax lets the others fail unseen; each of them prints a
+# traceback, now or a little later, which says nothing that the error does not.
+_ASYNCIO = logging.getLogger("asyncio")
+_ECHOES = ("Event loop is closed", "while reading array index")
 
 
 class TrainingStates:
@@ -30,10 +36,12 @@ class TrainingStates:
         )
         with reports_storage(f"keep training states at {self._path}"):
             self._manager = ocp.CheckpointManager(self._path, options=options)
-        self._hook = sys.unraisablehook
+        self._hook, self._level = sys.unraisablehook, _ASYNCIO.level
 
     def __enter__(self) -> "TrainingStates":
         self._hook, sys.unraisablehook = sys.unraisablehook, self._hear
+        self._level = _ASYNCIO.level
+        _ASYNCIO.setLevel(logging.CRITICAL)
         return self
 
     def __exit__(
@@ -43,15 +51,13 @@ class TrainingStates:
         trace: TracebackType | None,
     ) -> None:
         self._manager.close()
-        sys.unraisablehook = self._hook
+        if error is None:  # or else the echoes are still to come, and the program ends
+            sys.unraisablehook = self._hook
+            _ASYNCIO.setLevel(self._level)
 
     def _hear(self, what: "sys.UnraisableHookArgs") -> None:
-        """Passes on what no one can catch, but for the echoes of a save that has failed.
-
-        Orbax ends the event loop at the first write that the disk refuses; each of the others then
-        prints a traceback, which says nothing that the error does not.
-        """
-        if "Event loop is closed" not in str(what.exc_value):
+        """Passes on what no one can catch, but for the echoes of a save or restore that failed."""
+        if not any(words in str(what.exc_value) for words in _ECHOES):
             self._hook(what)
 
     @property
@@ -65,7 +71,15 @@ class TrainingStates:
         Raises:
             StorageError: the disk refuses.
         """
-        with reports_storage(f"save the training state of step {step} at {self._path}"):
+        action = f"save the training state of step {step} at {self._path}"
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        free = shutil.disk_usage(self._path).free
+        if free < 2 * needed:  # it is written beside the last one before it counts
+            raise StorageError(
+                f"cannot {action}: it takes {needed:,} bytes and {free:,} are left; free some and "
+                "run the same command again"
+            )
+        with reports_storage(action):
             self._manager.save(step, args=ocp.args.StandardSave(state))
             self._manager.wait_until_finished()
 

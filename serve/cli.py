@@ -55,6 +55,8 @@ _ENVIRONMENT = {
     "GRPC_VERBOSITY": "NONE",
 }
 _MEND = 2
+# What a shell reports of a program that SIGPIPE ended; Python makes an error of it.
+_NO_READER = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return request.exit_code
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         _forget_unwritten()
-        return 0
+        return _NO_READER
     except SystemExit as end:  # of the argument parser, which has said why
         return end.code if isinstance(end.code, int) else _MEND
 

@@ -113,11 +113,12 @@ def show(atlas: Atlas, address: str, places: Mapping[str, XyzFloat], folder: Pat
     Returns:
         The path of the picture.
     """
-    results: list[SearchResult] = []
+    results: dict[str, SearchResult] = {}
     with Client(address) as client:
         for name, place in places.items():
-            results.append(client.find_similar(position_nm_xyz=place, k=_NEIGHBOURS))
-            print_table(hits_table(results[-1], title=name))
+            results[name] = client.find_similar(position_nm_xyz=place, k=_NEIGHBOURS)
+            print_table(hits_table(results[name], title=name))
+            say("")
     sheet = folder / "neighbours.png"
     title = "voxkin demo: places of the sample and what the encoder calls alike"
     write_bytes(sheet, draw_sheet(atlas, results, title))

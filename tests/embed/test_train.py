@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 
 from embed.checkpoint import load_encoder
 from embed.config import VolumeConfig, read_config, save_config
-from embed.errors import DataError, MismatchError, StorageError
+from embed.errors import DataError, MismatchError
 from embed.learner import init_state
 from embed.normaliser import measure
 from embed.resume import TrainingStates
@@ -51,6 +50,11 @@ def lines_of(run):
     """The metrics, without how fast they came."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "steps_per_s"} for line in lines]
+
+
+def latest(run):
+    with TrainingStates(run) as states:
+        return states.latest
 
 
 def state_of(config, run, step):
@@ -98,91 +102,121 @@ def test_running_a_finished_run_again_changes_nothing(config, volumes, undisturb
     assert_same(config, run, undisturbed)
 
 
-def test_progress_tells_of_every_step_and_of_a_loss_from_the_first_on(config, volumes, tmp_path):
-    seen, more = [], []
-    run = tmp_path / "run"
-
-    def stop_after_two(now):
-        seen.append(now)
-        stopping(2)(now)
-
-    fit(config, volumes, run, progress=stop_after_two)
-    fit(config, volumes, run, progress=more.append)
-
-    assert [now.step for now in seen] == [1, 2, 3]
-    assert [now.step for now in more] == list(range(4, 13))
-    assert all(np.isfinite(now.loss) and now.places_per_s > 0 for now in seen + more)
-    assert {now.steps for now in seen + more} == {12}
-
-
-@pytest.mark.parametrize("stops", [(2,), (6, 9), (10,)])
-def test_a_run_asked_to_stop_saves_and_goes_on_exactly(
-    config, volumes, undisturbed, tmp_path, stops
-):
-    run = tmp_path / "run"
+def test_a_run_asked_to_stop_saves_and_goes_on_exactly(config, volumes, undisturbed, tmp_path):
+    run, seen, saved = tmp_path / "run", [], []
     before = signal.getsignal(signal.SIGINT)
 
-    results = [fit(config, volumes, run, progress=stopping(at)) for at in stops]
-    with TrainingStates(run) as states:
-        saved = states.latest
-    partial = load_encoder(run)
-    encoder = fit(config, volumes, run)
+    def watched(at):
+        def progress(now):
+            seen.append(now)
+            if now.step == at:
+                signal.raise_signal(signal.SIGINT)
 
-    assert results == [None] * len(stops)
-    assert saved == partial.step == stops[-1] + 1
+        return progress
+
+    for at in (2, 9):
+        assert fit(config, volumes, run, progress=watched(at)) is None
+        saved.append((latest(run), load_encoder(run).step))
+    encoder = fit(config, volumes, run, progress=watched(None))
+
     assert encoder is not None
+    assert saved == [(3, 3), (10, 10)]
+    assert [now.step for now in seen] == list(range(1, 13))
+    assert all(np.isfinite(now.loss) and now.places_per_s > 0 for now in seen)
+    assert {now.steps for now in seen} == {12}
     assert signal.getsignal(signal.SIGINT) is before
     assert_same(config, run, undisturbed)
 
 
 # After step 6 the child waits for the parent's signal: for SIGTERM until it has been noticed, and
-# for SIGKILL until the end.
+# for SIGKILL until the end. With "full" its disk takes no file over 1000 bytes from then on.
 CHILD = """
-import signal, sys, time
+import resource, signal, sys, time
 from pathlib import Path
 from embed.config import read_config
+from embed.errors import StorageError
 from embed.train import fit
 from embed.training_volumes import open_training_volumes
 
-source, run = map(Path, sys.argv[1:])
+source, run, full = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "full"
 config = read_config(source)
 
 def progress(now):
     print(now.step, flush=True)
-    while now.step == 6 and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if full and now.step == 6:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    while not full and now.step == 6 and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         time.sleep(0.01)
 
 if __name__ == "__main__":
-    print(fit(config, open_training_volumes(config), run, progress=progress))
+    try:
+        fit(config, open_training_volumes(config), run, progress=progress)
+    except StorageError as error:
+        sys.exit(str(error))
 """
+
+
+@pytest.fixture
+def spawn(config, tmp_path):
+    """Starts a process that trains in `tmp_path / "run"`; ended with the test."""
+    save_config(config, tmp_path)
+    (tmp_path / "child.py").write_text(CHILD)
+    started = []
+
+    def start(mode):
+        command = [sys.executable, tmp_path / "child.py", tmp_path, tmp_path / "run", mode]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        pipe = subprocess.PIPE
+        started.append(
+            subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+        )
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
 
 
 @pytest.mark.parametrize(
     ("number", "code", "last"), [(signal.SIGTERM, 0, 7), (signal.SIGKILL, -signal.SIGKILL, 4)]
 )
 def test_a_process_that_is_stopped_or_killed_goes_on_exactly(
-    config, volumes, undisturbed, tmp_path, number, code, last
+    config, volumes, undisturbed, tmp_path, spawn, number, code, last
 ):
     run = tmp_path / "run"
-    save_config(config, tmp_path)
-    (tmp_path / "child.py").write_text(CHILD)
-    command = [sys.executable, tmp_path / "child.py", tmp_path, run]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
-        said = []
-        for line in child.stdout:
-            said.append(line.strip())
-            if line.strip() == "6":
-                child.send_signal(number)
-    with TrainingStates(run) as states:
-        saved = states.latest
+    child = spawn("signalled")
+    said = []
+    for line in child.stdout:
+        said.append(int(line))
+        if said[-1] == 6:
+            child.send_signal(number)
+    child.wait()
+    saved = latest(run)
 
     encoder = fit(config, volumes, run)
 
     assert child.returncode == code
-    assert said[:6] == ["1", "2", "3", "4", "5", "6"]
+    assert said[:6] == [1, 2, 3, 4, 5, 6]
     assert saved == last
     assert encoder is not None
+    assert_same(config, run, undisturbed)
+
+
+def test_a_full_disk_is_said_in_one_line_and_once_there_is_room_the_run_goes_on_exactly(
+    config, volumes, undisturbed, tmp_path, spawn
+):
+    run = tmp_path / "run"
+    child = spawn("full")
+    _, complaint = child.communicate()
+    saved = latest(run)
+
+    fit(config, volumes, run)
+
+    assert child.returncode == 1
+    assert "a file would be larger than the system allows here" in complaint
+    assert "Traceback" not in complaint
+    assert saved == 4
     assert_same(config, run, undisturbed)
 
 
@@ -196,29 +230,6 @@ def test_a_line_of_metrics_that_a_kill_cut_short_is_written_anew(
 
     fit(config, volumes, run)
 
-    assert_same(config, run, undisturbed)
-
-
-def test_a_full_disk_is_said_and_the_run_goes_on_exactly_once_there_is_room(
-    config, volumes, undisturbed, tmp_path
-):
-    run = tmp_path / "run"
-    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill_the_disk(now):
-        if now.step == 5:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-
-    try:
-        with pytest.raises(StorageError, match="a file would be larger than the system allows"):
-            fit(config, volumes, run, progress=fill_the_disk)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
-    with TrainingStates(run) as states:
-        saved = states.latest
-    fit(config, volumes, run)
-
-    assert saved == 4
     assert_same(config, run, undisturbed)
 
 
@@ -279,24 +290,21 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_last_state(config,
 
 
 def test_a_volume_with_nan_ends_the_run_and_once_mended_it_goes_on(
-    config, tissue, write_volume, tmp_path
+    config, undisturbed, tissue, write_volume, tmp_path
 ):
     good = tissue.astype(np.float32)
-    config = dataclasses.replace(config, volumes=(VolumeConfig(str(tmp_path / "volume.zarr")),))
     normaliser = measure(write_volume(good))
-    run, never_poisoned = tmp_path / "run", tmp_path / "never_poisoned"
+    run = tmp_path / "run"
 
     def trained(run, voxels, **more):
         volume = write_volume(voxels)
         return fit(config, [TrainingVolume(volume, volume.box, normaliser)], run, **more)
 
-    trained(never_poisoned, good)
     trained(run, good, progress=stopping(5))
     with pytest.raises(DataError, match=r"volume, voxels Box.* values are NaN or infinite"):
         trained(run, np.full_like(good, np.nan))
-    with TrainingStates(run) as states:
-        saved = states.latest
+    saved = latest(run)
     trained(run, good)
 
     assert saved == 6
-    assert_same(config, run, never_poisoned)
+    assert lines_of(run) == lines_of(undisturbed)

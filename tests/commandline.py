@@ -1,0 +1,98 @@
+"""The command line as a test sees it, and volumes to run it on."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+PRESET = '''
+"""Sees 7 voxels of 10 nm and steps 2; twelve steps, saved after 4, 8 and 12."""
+
+from embed.config import RunConfig, TrainConfig, VolumeConfig
+from embed.encoder import EncoderConfig, Stage
+from embed.sampling import SamplingConfig
+
+config = RunConfig(
+    volumes=(VolumeConfig("sample"),),
+    encoder=EncoderConfig(
+        stages=(Stage(8, (3, 3, 3), (2, 2, 2)), Stage(8, (3, 3, 3), blocks=1)),
+        read=(0, 1),
+        embedding_dim=8,
+    ),
+    sampling=SamplingConfig(crops=3, places=(3, 3, 3), shift_nm=20.0),
+    train=TrainConfig(steps=12, save_every=4, log_every=5, projection=(8,), ignore_cells=2),
+)
+'''
+
+CHUNK = 24
+SHAPE = (40, 48, 56)
+"""Of the tissue, ZYX: 17 x 21 x 25 locations in 8 shards."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a verb ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def complaint(self) -> str:
+        """The one line on stderr of a verb that something kept from its work."""
+        assert self.code == 2, (self.code, self.err)
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.startswith("voxkin "), self.err
+        return self.err.strip()
+
+
+Voxkin = Callable[..., Ended]
+
+
+def write_volume(
+    path: Path,
+    voxels: np.ndarray,
+    names: tuple[str, ...] | None = ("z", "y", "x"),
+    voxel_nm: float = 10,
+) -> Path:
+    """Stores voxels as zarr v3 with a checksum on every chunk."""
+    metadata = {
+        "shape": list(voxels.shape),
+        "data_type": voxels.dtype.name,
+        "chunk_grid": {
+            "name": "regular",
+            "configuration": {"chunk_shape": [CHUNK] * voxels.ndim},
+        },
+        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+        "attributes": {"dimension_units": [f"{voxel_nm} nm"] * voxels.ndim},
+    }
+    if names:
+        metadata["dimension_names"] = list(names)
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}
+    ts.open({**spec, "metadata": metadata}, create=True).result().write(voxels).result()
+    return path
+
+
+def truncate(chunk: Path) -> bytes:
+    """Cuts a stored chunk short; gives back what it held."""
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[: len(content) // 2])
+    return content
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder and its content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

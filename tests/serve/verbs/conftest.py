@@ -1,0 +1,75 @@
+"""A tiny run and atlas of real tissue, made by the command line itself."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embed.geometry import Box
+from embed.samples import PATH
+from embed.volume import open_volume
+from serve.cli import main
+from tests.commandline import PRESET, SHAPE, Ended, Voxkin, write_volume
+
+
+@pytest.fixture
+def voxkin(capsys: pytest.CaptureFixture[str]) -> Voxkin:
+    """Runs a verb here: `voxkin("info", path, "--json")`."""
+
+    def run(*words: object) -> Ended:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A preset of one's own, for the smallest encoder."""
+    path = tmp_path_factory.mktemp("preset") / "tiny.py"
+    path.write_text(PRESET)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tissue() -> np.ndarray:
+    """Voxels of fly brain, none of them 0."""
+    voxels = open_volume(PATH).read(Box.of_shape(SHAPE, start=(20, 60, 60)))
+    return np.maximum(voxels, 1)
+
+
+@pytest.fixture(scope="session")
+def volume(tissue: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tissue as a zarr, not to be changed."""
+    return write_volume(tmp_path_factory.mktemp("volumes") / "tissue.zarr", tissue)
+
+
+@pytest.fixture
+def mine(volume: Path, tmp_path: Path) -> Path:
+    """A copy of the volume that a test may damage."""
+    return Path(shutil.copytree(volume, tmp_path / "mine.zarr"))
+
+
+@pytest.fixture(scope="session")
+def run(preset: Path, volume: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training run on the tissue, not to be changed."""
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    assert main(["train", str(preset), "--volume", str(volume), "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def atlas(run: Path, volume: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An indexed atlas of the tissue, not to be changed."""
+    path = tmp_path_factory.mktemp("atlases") / "tissue"
+    assert main(["embed", str(run), "--volume", str(volume), "--out", str(path)]) == 0
+    assert main(["index", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def own_atlas(atlas: Path, tmp_path: Path) -> Path:
+    """A copy of the atlas that a test may change."""
+    return Path(shutil.copytree(atlas, tmp_path / "own"))
