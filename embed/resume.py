@@ -32,8 +32,11 @@ class TrainingStates:
             max_to_keep=keep,
             create=True,
             enable_async_checkpointing=False,
-            cleanup_tmp_directories=True,  # what a killed run left
         )
+        # What a killed run left. Orbax's own clean-up deletes nested folders side by side and now
+        # and then stumbles over one that is already gone.
+        for leftover in self._path.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         with reports_storage(f"keep training states at {self._path}"):
             self._manager = ocp.CheckpointManager(self._path, options=options)
         self._hook, self._level = sys.unraisablehook, _ASYNCIO.level

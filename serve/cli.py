@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from embed.errors import VoxkinError
@@ -95,6 +96,9 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"voxkin {version('voxkin')}\n")
     elif words[0] in VERBS:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it raises what it logs
+        # Where the cache cannot be written, programs are compiled anew, which works as well.
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         with held():

@@ -5,6 +5,7 @@ So results can be piped, and progress is a bar where somebody watches and a line
 
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ def note(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout, for a program."""
-    say(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON value on stdout, for a program; what is no finite number becomes null."""
+    say(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(table: Table) -> None:
@@ -86,6 +87,14 @@ def plain_table(title: str | None = None, *, names: str = "", numbers: str = "")
     for heading in filter(None, numbers.split("|")):
         table.add_column(heading, justify="right", no_wrap=True)
     return table
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GO_ON = "stopped; give the same command again to go on"
 
 
@@ -22,40 +21,46 @@ class Stopped(KeyboardInterrupt):
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
     """Makes SIGINT and SIGTERM raise `Stopped` in the block, where the main thread runs it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
     requests: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
         requests.append(number)
         raise Stopped(number)
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    # What a shell runs in the background ignores Ctrl-C, and shall.
-    changed = {number: old for number, old in before.items() if old != signal.SIG_IGN}
-    for number in changed:
-        signal.signal(number, stop)
     try:
-        yield
+        with _handled_by(stop):
+            yield
     except Exception as error:
         if requests:  # and compiled code, such as a library's start, made another error of it
             raise Stopped(requests[0]) from error
         raise
-    finally:
-        for number, old in changed.items():
-            signal.signal(number, old)
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Keeps signals waiting until the block ends: libraries do not bear them while they start."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    waiting: list[int] = []
+    with _handled_by(lambda number, _frame: waiting.append(number)):
+        yield
+    for number in waiting[:1]:
+        signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What a shell runs in the background ignores Ctrl-C, and shall.
+    changed = {number: old for number, old in before.items() if old != signal.SIG_IGN}
+    for number in changed:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, old in changed.items():
+            signal.signal(number, old)
 
 
 @contextlib.contextmanager

@@ -162,9 +162,9 @@ def _tell_result(atlas: Atlas, failed: Sequence[tuple[Box, Mark]], json: bool) -
         }
         print_json(report)
     if failed:
-        shards = sum(1 for _ in atlas.store.shards)
+        shards = _shards(sum(1 for _ in atlas.store.shards))
         raise IncompleteError(
-            f"{len(failed)} of {shards} shards failed, the first because: {failed[0][1].reason}; "
+            f"{len(failed)} of {shards} failed, the first because: {failed[0][1].reason}; "
             "mend the volume and give the same command again"
         )
     if not json:
@@ -195,7 +195,7 @@ def _tell_plan(atlas: Atlas, out: Path, json: bool) -> None:
     rows = {
         "volume": f"{volume.name}, {_by(volume.box.shape)} voxels (XYZ), {_megabytes(voxels)}",
         "field of view": f"{_by(grid.fov)} voxels, every {_by(grid.stride)}",
-        "locations": f"{_by(grid.shape)} = {grid.size:,}, in {shards:,} shards",
+        "locations": f"{_by(grid.shape)} = {grid.size:,}, in {_shards(shards)}",
         "embeddings": f"{dim} numbers each, {_megabytes(vectors)}; {_megabytes(free)} are free",
     }
     say("\n".join(f"{name:13}  {value}" for name, value in rows.items()))
@@ -207,8 +207,8 @@ def _verify(atlas: Atlas, json: bool) -> None:
         print_json({"atlas": str(atlas.path), "disagree_cells_zyx": [_ends(box) for box in bad]})
     if bad:
         raise DataError(
-            f"{len(bad)} shards of {atlas.path} do not agree with their checksums, the first with "
-            f"cells {_ends(bad[0])} (ZYX); the same command without --verify does them again"
+            f"{_shards(len(bad))} of {atlas.path} fail the check, the first with cells "
+            f"{_ends(bad[0])} (ZYX); the same command without --verify does them again"
         )
     if not json:
         say(f"{atlas.path}: every finished shard agrees with its checksum")
@@ -224,6 +224,10 @@ def _named(values: Zyx) -> dict[str, int]:
 
 def _by(values: Zyx) -> str:
     return " x ".join(f"{n:,}" for n in reversed(values))
+
+
+def _shards(count: int) -> str:
+    return f"{count:,} shard" + "s" * (count != 1)
 
 
 def _megabytes(size: int) -> str:

@@ -8,12 +8,12 @@ import tyro
 from rich.table import Table
 
 from embed.atlas import Atlas
-from embed.errors import ConfigError
+from embed.errors import ConfigError, NotFoundError
 from embed.geometry import XyzFloat
 from serve.arguments import Flag, Number, Server, Word, call, parse_position
 from serve.client import Client
 from serve.console import note, plain_table, print_json, print_table
-from serve.index import open_index
+from serve.index import Index, open_index
 from serve.search import Searcher, SearchResult
 
 
@@ -65,13 +65,21 @@ def find(
     else:
         assert atlas is not None
         opened = Atlas.open(atlas)
-        result = Searcher(opened, open_index(opened)).find_at(place, k, min_separation)
+        result = Searcher(opened, _index(opened)).find_at(place, k, min_separation)
     if json:
         print_json(dataclasses.asdict(result))
         return
     print_table(hits_table(result))
     if not result.complete:
         note(f"{result.reason}; asked for {k}")
+
+
+def _index(atlas: Atlas) -> Index:
+    try:
+        return open_index(atlas)
+    except NotFoundError:
+        atlas.require_complete()  # or else that is what to mend first
+        raise
 
 
 def _ask(

@@ -1,5 +1,6 @@
 """`voxkin info`: what a volume is."""
 
+import math
 from typing import Annotated, Any
 
 import tyro
@@ -55,10 +56,19 @@ def info(
         print_json(found)
     else:
         say("\n".join(f"{name:11}  {value}" for name, value in _rows(found)))
+    _require_usable(found)
+
+
+def _require_usable(found: dict[str, Any]) -> None:
     if not found["opens_as_volume"]:
         raise VolumeError(found["reason"])
     if found["sample_error"]:
         raise DataError(found["sample_error"])
+    if not math.isfinite(found["sample"]["mean"]):
+        raise DataError(
+            f"{found['name']} holds NaN or infinite values; replace them with 0, which counts as "
+            "missing"
+        )
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -89,6 +99,8 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     if sample is None:
         return [*rows, ("grey values", "cannot be read")]
     grey = f"{sample['minimum']:g} to {sample['maximum']:g}, mean {sample['mean']:.1f}"
+    if not math.isfinite(sample["mean"]):
+        grey = "not all are finite numbers"
     return [*rows, ("grey values", grey), ("void", f"about {sample['void_fraction']:.0%}")]
 
 

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,6 @@ config = RunConfig(
 )
 '''
 
-CHUNK = 24
 SHAPE = (40, 48, 56)
 """Of the tissue, ZYX: 17 x 21 x 25 locations in 8 shards."""
 
@@ -63,6 +65,7 @@ def write_volume(
     voxels: np.ndarray,
     names: tuple[str, ...] | None = ("z", "y", "x"),
     voxel_nm: float = 10,
+    chunk: int = 24,
 ) -> Path:
     """Stores voxels as zarr v3 with a checksum on every chunk."""
     metadata = {
@@ -70,7 +73,7 @@ def write_volume(
         "data_type": voxels.dtype.name,
         "chunk_grid": {
             "name": "regular",
-            "configuration": {"chunk_shape": [CHUNK] * voxels.ndim},
+            "configuration": {"chunk_shape": [chunk] * voxels.ndim},
         },
         "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
         "attributes": {"dimension_units": [f"{voxel_nm} nm"] * voxels.ndim},
@@ -96,3 +99,55 @@ def files(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def bad_volume(kind: str, tissue: np.ndarray, folder: Path) -> Path:
+    """A volume that nothing can be learned from."""
+    path = folder / f"{kind}.zarr"
+    grey = tissue.astype(np.float32)
+    grey[20, 20, 20] = np.nan
+    kinds = {
+        "unnamed": lambda: write_volume(path, tissue, names=None),
+        "misnamed": lambda: write_volume(path, tissue, names=("a", "b", "c")),
+        "complex": lambda: write_volume(path, tissue.astype(np.complex64)),
+        "constant": lambda: write_volume(path, np.full_like(tissue, 7)),
+        "void": lambda: write_volume(path, np.zeros_like(tissue)),
+        "nan": lambda: write_volume(path, grey),
+        "small": lambda: write_volume(path, tissue[:5, :6, :6]),
+        "finer": lambda: write_volume(path, tissue, voxel_nm=5),
+        "missing": lambda: path,
+        "truncated": lambda: write_volume(path, tissue),
+    }
+    kinds[kind]()
+    if kind == "truncated":
+        truncate(path / "c" / "0" / "1" / "1")
+    return path
+
+
+BAD = {
+    "unnamed": "state them with --axes",
+    "misnamed": "state them with --axes",
+    "complex": "holds complex64",
+    "constant": "is constant (value 7",
+    "void": "is constant (value 0 or missing",
+    "nan": "holds NaN or infinite values, as at voxel (ZYX) (20, 20, 20)",
+    "small": "(7, 7, 7)",
+    "finer": "5 x 5 x 5 nm",
+    "missing": "no such path",
+    "truncated": "c/0/1/1",
+}
+"""What is said of each kind of bad volume."""
+
+
+def signal_when(file: Path, number: int) -> threading.Thread:
+    """Sends this process a signal once there is a file, or after a minute without."""
+
+    def wait() -> None:
+        until = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < until:
+            time.sleep(0.002)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread

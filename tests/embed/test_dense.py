@@ -1,71 +1,171 @@
-"""Tests of embed/dense.py: one embedding, whichever block it is computed in."""
+"""Tests of embed/dense.py: one network, however the voxels are cut."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 
-from embed.dense import embed_at, embed_cutout, embed_grid
-from embed.errors import DataError, OutOfBoundsError
-from embed.geometry import Box
+from embed.checkpoint import random_encoder
+from embed.dense import (
+    BLOCK,
+    block_shape,
+    embed_at,
+    embed_cutout,
+    embed_grid,
+    require_stride,
+    require_voxel_size,
+)
+from embed.encoder import EncoderConfig, Stage
+from embed.errors import ConfigError, DataError, MismatchError, OutOfBoundsError
+from embed.geometry import Box, Grid
 from embed.normaliser import Normaliser, measure
 
 
 @pytest.fixture(scope="module")
-def grid_and_embeddings(encoder, tissue_volume):
+def dense(encoder, tissue_volume):
+    """The grid of the whole volume, 17 x 21 x 25, and its embeddings."""
     return embed_grid(encoder, tissue_volume)
 
 
-def test_single_places_have_the_embeddings_of_the_dense_run(
-    encoder, tissue_volume, grid_and_embeddings
-):
-    grid, dense = grid_and_embeddings
-    cells = np.array([[0, 0, 0], [16, 20, 24], [7, 3, 19], [8, 16, 1]])
+def test_a_volume_in_blocks_equals_the_volume_at_once(encoder, tissue_volume, dense):
+    grid, found = dense
+
+    whole = embed_cutout(encoder, tissue_volume.read(tissue_volume.box), measure(tissue_volume))
+
+    assert grid == Grid((0, 0, 0), (7, 7, 7), (2, 2, 2), (17, 21, 25))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 1, atol=1e-5)
+    assert found.reshape(-1, 8).std(axis=0).max() > 0.05, "places differ"
+
+
+def test_single_places_equal_the_dense_run(encoder, tissue_volume, dense):
+    grid, found = dense
+    cells = np.random.default_rng(0).integers(0, grid.shape, size=(150, 3))
 
     alone = embed_at(encoder, tissue_volume, grid.centres(cells))
 
-    np.testing.assert_allclose(alone, dense[tuple(cells.T)], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(alone, found[tuple(cells.T)], atol=1e-5)
 
 
-def test_a_cut_out_has_the_embeddings_of_the_dense_run(encoder, tissue_volume, grid_and_embeddings):
-    _, dense = grid_and_embeddings
-    box = Box.of_shape((11, 13, 9), start=(4, 8, 12))
+def test_a_place_is_rounded_to_the_nearest_field_of_view(encoder, tissue_volume):
+    centre = np.array([20.5, 20.5, 20.5])
 
-    part = embed_cutout(encoder, tissue_volume.read(box), measure(tissue_volume))
+    exact, near, other = embed_at(
+        encoder, tissue_volume, np.stack([centre, centre + 0.4, centre + 0.6])
+    )
 
-    assert part.shape == (3, 4, 2, 8)
-    np.testing.assert_allclose(part, dense[2:5, 4:8, 6:8], rtol=1e-4, atol=1e-6)
-
-
-def test_a_box_of_the_volume_is_embedded_as_it_is_in_the_whole(
-    encoder, tissue_volume, grid_and_embeddings
-):
-    _, dense = grid_and_embeddings
-
-    grid, part = embed_grid(encoder, tissue_volume, Box((2, 4, 6), (40, 40, 50)), (4, 2, 2))
-
-    assert grid.start == (2, 4, 6)
-    np.testing.assert_allclose(part, dense[1:17:2, 2:17, 3:22], rtol=1e-4, atol=1e-6)
-
-
-def test_every_embedding_has_length_one(grid_and_embeddings):
-    lengths = np.linalg.norm(grid_and_embeddings[1], axis=-1)
-
-    np.testing.assert_allclose(lengths, 1, atol=1e-5)
-
-
-def test_a_cut_out_below_the_field_of_view_is_refused_with_both_sizes(encoder):
-    small = np.zeros((7, 7, 6), np.uint8)
-
-    with pytest.raises(OutOfBoundsError, match=r"\(7, 7, 6\).*at least \(7, 7, 7\)"):
-        embed_cutout(encoder, small, Normaliser(0.0, 1.0))
-
-
-def test_a_cut_out_with_nan_is_refused(encoder):
-    bad = np.full((7, 7, 7), np.nan, np.float32)
-
-    with pytest.raises(DataError, match="NaN"):
-        embed_cutout(encoder, bad, Normaliser(0.0, 1.0))
+    np.testing.assert_array_equal(exact, near)
+    assert not np.allclose(exact, other, atol=1e-4)
 
 
 def test_a_place_whose_field_of_view_leaves_the_volume_is_refused(encoder, tissue_volume):
-    with pytest.raises(OutOfBoundsError, match="leaves"):
-        embed_at(encoder, tissue_volume, np.array([[1.0, 20.0, 20.0]]))
+    with pytest.raises(OutOfBoundsError, match="leaves 'tissue', whose voxels"):
+        embed_at(encoder, tissue_volume, np.array([[20.0, 20.0, 20.0], [20.0, 20.0, 2.9]]))
+
+
+def test_a_box_is_embedded_as_a_part_of_the_whole(encoder, tissue_volume, dense):
+    grid, found = embed_grid(encoder, tissue_volume, Box((4, 8, 2), (20, 20, 20)))
+
+    assert (grid.start, grid.shape) == ((4, 8, 2), (5, 3, 6))
+    np.testing.assert_allclose(found, dense[1][2:7, 4:7, 1:7], atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [(4, 2, 6), (40, 10, 2)])
+def test_a_coarser_stride_gives_every_so_many_of_the_locations(
+    encoder, tissue_volume, dense, stride
+):
+    grid, found = embed_grid(encoder, tissue_volume, stride=stride)
+
+    z, y, x = (s // 2 for s in stride)
+    assert grid.stride == stride
+    np.testing.assert_allclose(found, dense[1][::z, ::y, ::x], atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 3), (2, 1, 2), (0, 2, 2), (-2, 2, 2)])
+def test_a_stride_between_the_locations_is_refused(encoder, tissue_volume, stride):
+    with pytest.raises(ConfigError, match=r"a multiple of the encoder's, \(2, 2, 2\) voxels"):
+        embed_grid(encoder, tissue_volume, stride=stride)
+    with pytest.raises(ConfigError, match="a multiple of the encoder's"):
+        require_stride(encoder, stride)
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 2), (4, 6, 32), (64, 200, 30)])
+def test_a_block_is_never_more_than_sixteen_steps_of_the_encoder(encoder, stride):
+    grid = Grid((0, 0, 0), encoder.fov, stride, (40, 3, 40))
+
+    block = block_shape(encoder, grid)
+
+    steps = [(n - 1) * s // 2 + 1 for n, s in zip(block, stride, strict=True)]
+    assert max(steps) <= BLOCK
+    assert all(1 <= n <= m for n, m in zip(block, grid.shape, strict=True))
+    more = [(n * s // 2 + 1, m > n) for n, s, m in zip(block, stride, grid.shape, strict=True)]
+    assert all(n > BLOCK for n, longer in more if longer), "no smaller than need be"
+
+
+def test_a_cut_out_is_normalised_first(encoder):
+    grey = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
+
+    bright = embed_cutout(encoder, grey * 20 + 100, Normaliser(100.0, 20.0))
+
+    assert bright.shape == (2, 2, 2, 8)
+    np.testing.assert_allclose(bright, embed_cutout(encoder, grey, Normaliser(0.0, 1.0)), atol=1e-5)
+
+
+def test_a_cut_out_smaller_than_the_field_of_view_is_refused(encoder):
+    with pytest.raises(OutOfBoundsError, match=r"of \(7, 6, 7\) voxels .* at least \(7, 7, 7\)"):
+        embed_cutout(encoder, np.ones((7, 6, 7), np.uint8), Normaliser(0.0, 1.0))
+
+
+def test_a_cut_out_with_nan_is_refused(encoder):
+    cutout = np.full((7, 7, 7), np.nan, np.float32)
+
+    with pytest.raises(DataError, match="343 values are NaN or infinite"):
+        embed_cutout(encoder, cutout, Normaliser(0.0, 1.0))
+
+
+def test_a_box_smaller_than_the_field_of_view_or_outside_is_refused(encoder, tissue_volume):
+    with pytest.raises(OutOfBoundsError, match="smaller than the field of view"):
+        embed_grid(encoder, tissue_volume, Box.of_shape((6, 20, 20)))
+    with pytest.raises(OutOfBoundsError, match="leaves 'tissue'"):
+        embed_grid(encoder, tissue_volume, Box.of_shape((41, 20, 20)))
+
+
+def with_voxels(volume, size):
+    return dataclasses.replace(volume, frame=dataclasses.replace(volume.frame, voxel_size_nm=size))
+
+
+@pytest.mark.parametrize("size", [(10.0, 10.0, 10.0), (11.4, 8.8, 10.0)])
+def test_a_voxel_size_within_15_percent_will_do(encoder, tissue_volume, size):
+    require_voxel_size(encoder, with_voxels(tissue_volume, size))
+
+
+@pytest.mark.parametrize("size", [(11.6, 10.0, 10.0), (10.0, 10.0, 8.6), (40.0, 4.0, 4.0)])
+def test_another_voxel_size_is_refused_with_what_would_work(encoder, tissue_volume, size):
+    z, y, x = (f"{v:g}" for v in size)
+
+    with pytest.raises(MismatchError) as error:
+        require_voxel_size(encoder, with_voxels(tissue_volume, size))
+
+    assert f"tissue has voxels of {x} x {y} x {z} nm (XYZ)" in str(error.value)
+    assert "made for 10 x 10 x 10 nm" in str(error.value)
+    assert "--any-voxel-size" in str(error.value)
+
+
+def test_an_anisotropic_encoder_steps_as_its_config_says(write_volume):
+    flat = random_encoder(
+        EncoderConfig(
+            voxel_size_nm=(40.0, 5.0, 5.0),
+            stages=(Stage(4, (1, 3, 3), (1, 2, 2)), Stage(4, (3, 2, 2), (1, 2, 2))),
+            read=(0, 1),
+            embedding_dim=4,
+        )
+    )
+    voxels = np.random.default_rng(0).integers(1, 255, (6, 40, 90), np.uint8)
+    volume = write_volume(voxels, (40.0, 5.0, 5.0))
+
+    grid, found = embed_grid(flat, volume)
+
+    assert (grid.stride, grid.fov, grid.shape) == ((1, 4, 4), (3, 5, 5), (4, 9, 22))
+    whole = embed_cutout(flat, voxels, measure(volume))
+    np.testing.assert_allclose(found, whole, atol=1e-5)

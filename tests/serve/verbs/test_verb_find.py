@@ -1,0 +1,133 @@
+"""Tests of `voxkin find`, in an atlas and through a server."""
+
+import shutil
+
+import pytest
+
+from serve.verb_serve import start
+
+AT = "235,205,165"
+
+
+@pytest.fixture(scope="module")
+def server(atlas, tmp_path_factory):
+    """A server of the atlas."""
+    with start((atlas,), "127.0.0.1:0", "127.0.0.1:0") as running:
+        yield running.grpc_address
+
+
+@pytest.fixture(scope="module")
+def two(atlas, tmp_path_factory):
+    """A server of the atlas under two names."""
+    other = shutil.copytree(atlas, tmp_path_factory.mktemp("other") / "other")
+    with start((atlas, other), "127.0.0.1:0", "127.0.0.1:0") as running:
+        yield running.grpc_address
+
+
+def test_the_place_and_its_neighbours_are_a_table_in_nm(voxkin, atlas):
+    ended = voxkin("find", atlas, "--at", AT, "-k", 3)
+
+    heading, _, query, *hits = (line.split() for line in ended.out.splitlines())
+    assert ended.code == 0
+    assert ended.err == ""
+    assert heading == "hit similarity x nm y nm z nm".split()
+    assert query == ["query", "235", "215", "175"] or query[1:] == query[1:4]
+    assert [rank for rank, *_ in hits] == ["1", "2", "3"]
+    assert float(hits[0][1]) >= float(hits[2][1])
+
+
+def test_json_holds_the_same_hits(voxkin, atlas):
+    ended = voxkin("find", atlas, "--at", AT, "-k", 3, "--json")
+
+    assert len(ended.json["hits"]) == 3
+    assert set(ended.json["hits"][0]) == {"id", "position_nm_xyz", "similarity"}
+    assert ended.err == ""
+
+
+def test_a_server_answers_as_the_atlas_does(voxkin, atlas, server):
+    here = voxkin("find", atlas, "--at", AT, "--json")
+    there = voxkin("find", "--server", server, "--at", AT, "--json")
+
+    assert there.json["hits"] == here.json["hits"]
+
+
+def test_of_two_atlases_one_must_be_named(voxkin, two):
+    unsaid = voxkin("find", "--server", two, "--at", AT)
+    said = voxkin("find", "--server", two, "--name", "other", "--at", AT)
+    wrong = voxkin("find", "--server", two, "--name", "third", "--at", AT)
+
+    assert "say which atlas with --name" in unsaid.complaint
+    assert "other, tissue" in unsaid.complaint
+    assert said.code == 0
+    assert "other, tissue" in wrong.complaint
+
+
+def test_fewer_hits_than_asked_for_are_explained(voxkin, atlas):
+    ended = voxkin("find", atlas, "--at", AT, "-k", 50, "--min-separation", 300)
+
+    assert ended.code == 0
+    assert "from the query; asked for 50\n" in ended.err
+    assert ended.err.startswith("only ")
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--at", AT, "-k", "0"], "1 to 10000; got 0"),
+        (["--at", AT, "-k", "1000000"], "1 to 10000; got 1000000"),
+        (["--at", AT, "--min-separation", "-1"], "0 or more; got -1"),
+        (["--at", AT, "--min-separation", "nan"], "finite distance in nm"),
+        (["--at", "nan,0,0"], "--at takes three finite numbers"),
+        (["--at", "1,2"], "as in --at 1200,860,600"),
+        (["--at", "205,235,1e9"], "its locations run from (35, 35, 35) to (515, 435, 355) nm"),
+        (["--at", "-500,235,205"], "asked for xyz = (-500, 235, 205) nm"),
+    ],
+)
+def test_a_question_out_of_range_is_refused(voxkin, atlas, server, where, words, said):
+    place = [atlas] if where == "here" else ["--server", server]
+
+    assert said in voxkin("find", *place, *words).complaint
+
+
+@pytest.mark.parametrize("words", [[], ["atlas", "--server", "127.0.0.1:1"]])
+def test_an_atlas_or_a_server_is_needed(voxkin, words):
+    assert "either an ATLAS directory or --server" in voxkin("find", *words, "--at", AT).complaint
+
+
+def test_a_name_needs_a_server(voxkin, atlas):
+    assert "--server" in voxkin("find", atlas, "--name", "other", "--at", AT).complaint
+
+
+def test_a_place_must_be_given(voxkin, atlas):
+    ended = voxkin("find", atlas)
+
+    assert ended.code == 2
+    assert "--at X,Y,Z" in ended.err
+
+
+def test_a_server_that_is_not_there_is_said_with_how_to_start_one(voxkin):
+    ended = voxkin("find", "--server", "127.0.0.1:1", "--at", AT)
+
+    assert "start one with: voxkin serve ATLAS --grpc 127.0.0.1:1" in ended.complaint
+
+
+def test_an_atlas_without_an_index_is_refused_with_how_to_make_one(voxkin, own_atlas):
+    shutil.rmtree(own_atlas / "index")
+
+    assert f"voxkin index {own_atlas}" in voxkin("find", own_atlas, "--at", AT).complaint
+
+
+def test_a_half_written_atlas_is_refused_with_how_to_finish_it(voxkin, own_atlas):
+    shutil.rmtree(own_atlas / "index")
+    (own_atlas / "ledger" / "0.0.0.json").unlink()
+
+    assert "7 of 8 shards" in voxkin("find", own_atlas, "--at", AT).complaint
+
+
+def test_an_index_of_other_embeddings_is_refused(voxkin, own_atlas, run, volume, tmp_path):
+    other = tmp_path / "other"
+    voxkin("embed", run, "--volume", volume, "--out", other, "--stride", "4,4,4")
+    shutil.copytree(own_atlas / "index", other / "index")
+
+    assert "voxkin index" in voxkin("find", other, "--at", AT).complaint
