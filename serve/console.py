@@ -30,6 +30,8 @@ _err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 # Where nobody watches, a line a minute keeps a log readable and shows that the job lives.
 _LOG_EVERY_S = 60.0
+# Stages that pass more quickly than this are not worth a line of a log.
+_STAGE_S = 5.0
 # Without a window to fit, wide enough that no row of ours is folded.
 _PIPED_WIDTH = 200
 
@@ -122,11 +124,19 @@ def stages(what: str) -> Iterator[Callable[[str], None]]:
     Yields:
         `tell(stage)`.
     """
-    if not _err.is_terminal:
-        yield lambda stage: note(f"{what}: {stage}")
+    if _err.is_terminal:
+        with _err.status(what) as status:
+            yield lambda stage: status.update(f"{what}: {stage}")
         return
-    with _err.status(what) as status:
-        yield lambda stage: status.update(f"{what}: {stage}")
+    last = time.monotonic()
+
+    def tell(stage: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _STAGE_S:
+            last = time.monotonic()
+            note(f"{what}: {stage}")
+
+    yield tell
 
 
 @contextlib.contextmanager

@@ -143,8 +143,8 @@ def _read(atlas: Atlas, again: str) -> tuple[Manifest, Path]:
             f"atlas {atlas.name!r} has no index; make one with: voxkin index {atlas.path}"
         )
     try:
-        directory = index_root(atlas) / str(read_json(current, "the current index")["version"])
-        value = read_json(directory / "manifest.json", "the manifest of an index")
+        directory = index_root(atlas) / str(read_json(current, "current index")["version"])
+        value = read_json(directory / "manifest.json", "manifest of an index")
         if value["format"] != FORMAT:
             raise DataError(f"{directory} is not of index format {FORMAT}")
         return _MANIFEST.validate_python(value), directory

@@ -144,7 +144,7 @@ def load_projection(atlas: Atlas) -> Projection:
     again = f"make one with: voxkin project {atlas.path}"
     path = projection_path(atlas) / "projection.json"
     try:
-        info = _INFO.validate_python(read_json(path, "the description of a projection"))
+        info = _INFO.validate_python(read_json(path, "description of a projection"))
     except NotFoundError:
         raise NotFoundError(f"atlas {atlas.name!r} has no projection; {again}") from None
     except ValidationError as error:

@@ -119,11 +119,16 @@ def test_a_failure_leaves_the_cursor_visible(window):
     assert window.getvalue().rfind("\x1b[?25h") > window.getvalue().rfind("\x1b[?25l")
 
 
-def test_stages_are_lines_where_nobody_watches(capsys):
+def test_stages_that_last_are_lines_where_nobody_watches(capsys, monkeypatch):
+    clock = iter([0, 1, 9, 9, 10])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+
     with stages("evaluating") as tell:
+        tell("the places")
+        tell("the encoder")
         tell("the controls")
 
-    assert capsys.readouterr().err == "evaluating: the controls\n"
+    assert capsys.readouterr().err == "evaluating: the encoder\n"
 
 
 def test_stages_are_one_changing_line_for_a_person(window):

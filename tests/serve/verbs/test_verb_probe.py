@@ -1,0 +1,128 @@
+"""Tests of `voxkin probe train`, `apply` and `list`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embed.volume import open_volume
+from tests.commandline import files
+
+ROOT = Path(__file__).parents[3]
+HEADER = "x_nm,y_nm,z_nm,label\n"
+
+
+@pytest.fixture
+def labels(volume: Path, tmp_path: Path) -> Path:
+    """Forty places, dark or bright as the voxels in their middle are."""
+    voxels = open_volume(volume).read(open_volume(volume).box)
+    rng = np.random.default_rng(0)
+    places = rng.integers((4, 4, 4), (36, 44, 52), (40, 3))
+    greys = [voxels[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2].mean() for z, y, x in places]
+    middle = np.median(greys)
+    rows = [
+        f"{10 * x + 5},{10 * y + 5},{10 * z + 5},{'dark' if grey < middle else 'bright'}\n"
+        for (z, y, x), grey in zip(places, greys, strict=True)
+    ]
+    path = tmp_path / "labels.csv"
+    path.write_text(HEADER + "".join(rows))
+    return path
+
+
+def test_a_probe_is_trained_listed_and_applied(voxkin, own_atlas, labels):
+    none = voxkin("probe", "list", own_atlas)
+    trained = voxkin("probe", "train", own_atlas, "--labels", labels, "--name", "dark")
+    listed = voxkin("probe", "list", own_atlas)
+    applied = voxkin("probe", "apply", own_atlas, "--name", "dark")
+
+    assert none.out.startswith("no probes yet; make one with: voxkin probe train")
+    assert trained.code == listed.code == applied.code == 0
+    *table, following = trained.out.splitlines()
+    assert table == listed.out.splitlines()
+    assert table[0].split() == "probe labels balanced accuracy F1 mean AP folds".split()
+    assert following == f"next: voxkin probe apply {own_atlas} --name dark"
+    assert [line.split()[0] for line in applied.out.splitlines()[2:4]] == ["bright", "dark"]
+    assert f"the map is {own_atlas / 'maps' / 'dark.zarr'}" in applied.out
+    assert voxkin("info", own_atlas / "maps" / "dark.zarr", "--channel", 0).code == 0
+
+
+def test_json_is_one_value_of_each(voxkin, own_atlas, labels):
+    words = ("--labels", labels, "--name", "dark", "--json")
+
+    trained = voxkin("probe", "train", own_atlas, *words)
+    listed = voxkin("probe", "list", own_atlas, "--json")
+    applied = voxkin("probe", "apply", own_atlas, "--name", "dark", "--json")
+
+    assert listed.json == [trained.json]
+    assert trained.json["labels"] == {"bright": 20, "dark": 20}
+    assert trained.json["scores"]["balanced_accuracy"] > 0.5
+    assert sum(applied.json["locations"].values()) + applied.json["voids"] == 8925
+    assert (trained.err, listed.err, applied.err) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "line 1: no header"),
+        (HEADER, "has no labels"),
+        ("x_nm,y_nm,z_nm,lable\n1,2,3,a\n", "unknown column 'lable'"),
+        ("x_nm,y_nm,label\n1,2,a\n", "no column 'z_nm'"),
+        (HEADER + "100,100,100,a\n99999,100,100,b\n", "line 3, column x_nm: 99999 nm is outside"),
+        (HEADER + "100,100,nan,a\n", "line 2, column z_nm: 'nan' is not a finite number"),
+        (HEADER + "100,100,100,a\n200,200,200,a\n", "needs two classes or more"),
+        (HEADER + "100,100,100\n", "3 cells where the header names 4"),
+    ],
+)
+def test_bad_labels_are_refused_and_the_old_probe_stays(voxkin, own_atlas, labels, text, said):
+    voxkin("probe", "train", own_atlas, "--labels", labels, "--name", "dark")
+    before = files(own_atlas)
+    labels.write_text(text)
+
+    ended = voxkin("probe", "train", own_atlas, "--labels", labels, "--name", "dark")
+
+    assert said in ended.complaint
+    assert files(own_atlas) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--labels", "no.csv", "--name", "dark"], "no label file at no.csv"),
+        (["train", "--labels", "LABELS", "--name", "Dark ones"], "a-z, 0-9, - and _"),
+        (["apply", "--name", "no"], "no probe 'no' in atlas 'own'; there are: none"),
+    ],
+)
+def test_what_is_not_there_or_no_name_is_refused(voxkin, own_atlas, labels, words, said):
+    verb, *rest = (str(labels) if word == "LABELS" else word for word in words)
+
+    assert said in voxkin("probe", verb, own_atlas, *rest).complaint
+
+
+@pytest.mark.parametrize("words", [[], ["tarin"]])
+def test_the_second_word_is_needed(voxkin, words):
+    assert "say what to do with probes: train, apply, list" in voxkin("probe", *words).complaint
+
+
+def test_a_half_written_atlas_is_refused(voxkin, own_atlas, labels):
+    (own_atlas / "ledger" / "0.0.0.json").unlink()
+
+    ended = voxkin("probe", "train", own_atlas, "--labels", labels, "--name", "dark")
+
+    assert "7 of 8 shards" in ended.complaint
+
+
+def test_a_full_disk_is_said_and_no_half_map_stays(voxkin, own_atlas, labels):
+    voxkin("probe", "train", own_atlas, "--labels", labels, "--name", "dark")
+    before = files(own_atlas)
+    words = ["probe", "apply", str(own_atlas), "--name", "dark"]
+    command = [sys.executable, "-m", "serve.cli", *words]
+    limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *command]
+
+    full = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True)
+
+    assert full.returncode == 2
+    assert full.stderr.startswith("voxkin probe: cannot write")
+    assert full.stderr.count("\n") == 1
+    assert files(own_atlas) == before

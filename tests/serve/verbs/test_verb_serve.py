@@ -1,0 +1,105 @@
+"""Tests of `voxkin serve`: where it listens, what it refuses, and how it ends."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embed.checkpoint import FILE, load_encoder, random_like, save_encoder
+from serve.client import Client
+
+ROOT = Path(__file__).parents[3]
+ANYWHERE = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_listens_answers_and_ends_with_0_when_asked(atlas, number):
+    command = [sys.executable, "-m", "serve.cli", "serve", str(atlas), *ANYWHERE, "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+        told = json.loads("".join(process.stdout.readline() for _ in range(4)))
+        with Client(told["grpc"]) as client:
+            names = [summary.name for summary in client.atlases()]
+        with urllib.request.urlopen(f"http://{told['http']}/") as page:
+            status = page.status
+
+        process.send_signal(number)
+        rest, err = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert names == ["tissue"]
+    assert status == 200
+    assert rest == ""
+    assert err.splitlines() == [
+        f"page  http://{told['http']}/",
+        f"gRPC  {told['grpc']}    (Ctrl-C stops)",
+    ]
+
+
+@pytest.mark.parametrize("flag", ["--grpc", "--http"])
+def test_a_port_that_is_taken_is_refused_and_the_flag_named(voxkin, atlas, taken, flag):
+    words = {"--grpc": "127.0.0.1:0", "--http": "127.0.0.1:0", flag: taken}
+
+    ended = voxkin("serve", atlas, *(word for pair in words.items() for word in pair))
+
+    assert f"cannot serve on {taken}" in ended.complaint
+    assert f"with {flag} HOST:PORT" in ended.complaint
+
+
+@pytest.mark.parametrize("flag", ["--grpc", "--http"])
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("0.0.0.0:50061", "ssh -L 50061:127.0.0.1:50061"),
+        ("50061", "write HOST:PORT"),
+        ("127.0.0.1:70000", "a port from 0"),
+    ],
+)
+def test_an_address_that_others_reach_or_that_is_none_is_refused(
+    voxkin, atlas, flag, address, said
+):
+    assert said in voxkin("serve", atlas, flag, address).complaint
+
+
+def test_an_atlas_is_needed(voxkin):
+    assert "voxkin serve em.atlas" in voxkin("serve").complaint
+
+
+def test_two_atlases_of_one_name_are_refused(voxkin, atlas, tmp_path):
+    shutil.copytree(atlas, tmp_path / atlas.name)
+
+    ended = voxkin("serve", atlas, tmp_path / atlas.name, *ANYWHERE)
+
+    assert "two atlases are called 'tissue'" in ended.complaint
+
+
+def test_an_atlas_without_an_index_is_refused_with_how_to_make_one(voxkin, own_atlas):
+    shutil.rmtree(own_atlas / "index")
+
+    assert f"voxkin index {own_atlas}" in voxkin("serve", own_atlas, *ANYWHERE).complaint
+
+
+def test_a_half_written_atlas_is_refused_with_how_to_finish_it(voxkin, own_atlas):
+    (own_atlas / "ledger" / "0.0.0.json").unlink()
+
+    assert "7 of 8 shards" in voxkin("serve", own_atlas, *ANYWHERE).complaint
+
+
+def test_an_atlas_whose_encoder_was_exchanged_is_refused(voxkin, own_atlas, run):
+    save_encoder(random_like(load_encoder(run), seed=7), own_atlas / FILE)
+
+    assert "fingerprint" in voxkin("serve", own_atlas, *ANYWHERE).complaint
