@@ -34,7 +34,7 @@ class Progress:
         step: steps done.
         steps: in all.
         loss: of the newest logged step.
-        places_per_s: locations embedded per second since the loop began, both views counted.
+        places_per_s: locations embedded per second since the first step, both views counted.
     """
 
     step: int
@@ -66,8 +66,9 @@ def fit(
         DataError: the loss is no longer a number; the last saved state stays.
         StorageError: the disk refuses.
     """
-    _claim(config, run)
+    # Before the directory is claimed: a volume that is too small must leave nothing behind.
     sampler = PairSampler(volumes, config.encoder, config.sampling)
+    _claim(config, run)
     with TrainingStates(run) as states, _stop_requests() as stop:
         state = init_state(config)
         if states.latest is not None:
@@ -97,10 +98,13 @@ def _loop(
             log = step % config.train.log_every == 0 or step in (1, steps)
             last = step == steps or stop.is_set()
             save = last or step % config.train.save_every == 0
-            steps_per_s = (step - start) / (time.monotonic() - began)
+            # The first step compiles, which says nothing of those to come.
+            steps_per_s = (step - start - 1) / (time.monotonic() - began)
             if log or save or step == start + 1:  # fetching the means is the only wait
                 means = _means(config, state, states)
                 loss = means["loss"]
+            if step == start + 1:
+                began = time.monotonic()
             if log:
                 _log(run, {"step": step, **means, "steps_per_s": round(steps_per_s, 3)})
                 state = state._replace(sums=zero_metrics())

@@ -1,5 +1,7 @@
 """Opens the volumes that a run is configured for, checked and normalised."""
 
+import functools
+
 from embed.config import RunConfig, VolumeConfig
 from embed.encoder import EncoderConfig
 from embed.errors import MismatchError, OutOfBoundsError
@@ -23,12 +25,15 @@ def open_training_volumes(config: RunConfig) -> list[TrainingVolume]:
 
 
 def _open(config: VolumeConfig, encoder: EncoderConfig) -> TrainingVolume:
-    volume = open_volume(
+    opened = functools.partial(
+        open_volume,
         locate(config.source),
         voxel_size_nm=config.voxel_size_nm,
         axes=config.axes,
-        at_voxel_size_nm=encoder.voxel_size_nm,
     )
+    volume = opened()
+    if len(volume.description.levels) > 1:
+        volume = opened(at_voxel_size_nm=encoder.voxel_size_nm)
     _require_voxel_size(volume, encoder)
     return TrainingVolume(volume, _box(volume, config), measure(volume))
 

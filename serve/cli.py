@@ -96,7 +96,10 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"voxkin {version('voxkin')}\n")
     elif words[0] in VERBS:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it raises what it logs
+        # What tifffile logs of broken files we raise; it must still be logged to be heard.
+        tiff = logging.getLogger("tifffile")
+        tiff.propagate = False
+        tiff.addHandler(logging.NullHandler())
         # Where the cache cannot be written, programs are compiled anew, which works as well.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
         for name, value in _ENVIRONMENT.items():

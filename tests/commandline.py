@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from embed.atlas import Atlas
+
 PRESET = '''
 """Sees 7 voxels of 10 nm and steps 2; twelve steps, saved after 4, 8 and 12."""
 
@@ -151,3 +153,9 @@ def signal_when(file: Path, number: int) -> threading.Thread:
     thread = threading.Thread(target=wait)
     thread.start()
     return thread
+
+
+def shard_states(atlas: Path) -> dict[str, int]:
+    """How many shards of an atlas are in each state."""
+    states = [mark.state for mark in Atlas.open(atlas).ledger.marks().values()]
+    return {state: states.count(state) for state in states}

@@ -116,7 +116,8 @@ def parse(source: "str | Path | Mapping[str, Any] | Source") -> Source:
         return _from_json(_loaded(text, "the spec"))
     if "://" in text or _PIPE.fullmatch(text):
         return _from_url(text)
-    path = Path(text).expanduser().absolute()
+    # TensorStore takes no path with `..` in it.
+    path = Path(text).expanduser().resolve()
     if path.name in _METADATA and path.is_file():
         path = path.parent
     elif path.suffix == ".json" and path.is_file():
@@ -131,7 +132,7 @@ def _from_url(text: str) -> Source:
             return _from_pipeline(text)
         inner = match["store"]
         if "://" not in inner:  # precomputed:///plain/path
-            inner = Path(inner).expanduser().absolute().as_uri()
+            inner = Path(inner).expanduser().resolve().as_uri()
         kvstore = ts.KvStore.Spec(inner).to_json()
         path = match.groupdict().get("path") or ""
         return Source({"driver": _DRIVERS[match["format"]], "kvstore": folder(kvstore, path)})

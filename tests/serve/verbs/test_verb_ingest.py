@@ -108,3 +108,19 @@ def test_a_source_that_is_not_there_is_refused(voxkin, tmp_path):
     assert (
         "no such path" in voxkin("ingest", tmp_path / "no.tif", "--out", tmp_path / "em").complaint
     )
+
+
+def test_a_stack_that_was_cut_short_is_never_taken_for_whole(voxkin, tissue, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    file = tmp_path / "em.tif"
+    tifffile.imwrite(file, tissue, compression="zlib")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 3])
+
+    ended = voxkin("ingest", file, *SIZE, "--out", tmp_path / "em.ome.zarr")
+
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "em.tif" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not (tmp_path / "em.ome.zarr").exists()
