@@ -2,8 +2,8 @@
 
     voxkin train demo --out demo-run
 
-About two minutes on two cores; the encoder sees 330 nm and steps 80 nm. Expect a loss near 3 and
-the right partner among 512 places in a quarter of the cases.
+Two to three minutes on two cores; the encoder sees 330 nm and steps 80 nm. Expect a loss near 6.2:
+the right partner among 512 places in 3 of 100 cases, 17 times chance.
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig

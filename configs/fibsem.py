@@ -2,8 +2,8 @@
 
     voxkin train fibsem --volume em.ome.zarr --out runs/em
 
-The network of the demonstration, trained ten times as long: 3,000 steps, about 20 minutes on two
-quiet cores (0.8 CPU s a step). It sees 330 nm and steps 80 nm.
+The network of the demonstration, trained ten times as long: 3,000 steps, about half an hour on two
+cores. It sees 330 nm and steps 80 nm. Its score has not been measured.
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig

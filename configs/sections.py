@@ -4,7 +4,8 @@
 
 Kernels and strides are flat: the encoder sees 3 sections of 225 x 225 nm and steps one section or
 37 nm. The symmetries are the 16 that such a grid has. For other voxel sizes of this kind change
-`--encoder.voxel-size-nm`, for example 30 6 6. 2,000 steps, about 15 minutes on two quiet cores.
+`--encoder.voxel-size-nm`, for example 30 6 6. 2,000 steps; neither its
+time nor its score has been measured.
 """
 
 from embed.augment import AugmentConfig

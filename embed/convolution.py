@@ -27,8 +27,8 @@ def convolve(
 def _as_matrix_product(x: Array, kernel: Array, stride: Zyx) -> Array:
     """The same by gathering each window into a row and multiplying once.
 
-    XLA's own 3D convolution runs at 2-20 GFLOP/s per core on a CPU and its gradients at 1-13,
-    this at 30-90 for both: see tests/benchmarks/bench_convolution.py. Gathering axis by axis gives
+    XLA's own 3D convolution runs at 2-51 GFLOP per CPU second and its gradients at 2-24, this at
+    8-77 and 12-85 on the same stages: see tests/benchmarks/bench_convolution.py. Gathering axis by axis gives
     the same rows as all windows at once, from a graph of a tenth of the size that compiles in a
     tenth of the time.
     """

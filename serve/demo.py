@@ -90,7 +90,7 @@ def prepare(config: RunConfig, folder: Path, box: Box | None = None) -> Atlas:
         Stopped: Ctrl-C or SIGTERM asked to stop; calling this again goes on.
     """
     run = folder / "run"
-    note("1. training an encoder on the sample, without labels (about two minutes on two cores)")
+    note("1. training an encoder on the sample, without labels (two to three minutes on two cores)")
     encoder, _ = train(config, run)
     note("2. embedding the sample densely")
     volume = open_volume(SAMPLE)
