@@ -28,9 +28,9 @@ def _as_matrix_product(x: Array, kernel: Array, stride: Zyx) -> Array:
     """The same by gathering each window into a row and multiplying once.
 
     XLA's own 3D convolution runs at 2-51 GFLOP per CPU second and its gradients at 2-24, this at
-    8-77 and 12-85 on the same stages: see tests/benchmarks/bench_convolution.py. Gathering axis by axis gives
-    the same rows as all windows at once, from a graph of a tenth of the size that compiles in a
-    tenth of the time.
+    8-77 and 12-85 on the same stages: see tests/benchmarks/bench_convolution.py. Gathering axis by
+    axis gives the same rows as all windows at once, from a graph of a tenth of the size that
+    compiles in a tenth of the time.
     """
     for axis in (3, 2, 1):
         n, k, s = x.shape[axis], kernel.shape[axis - 1], stride[axis - 1]
