@@ -49,6 +49,8 @@ class TrainConfig:
         temperature: of the contrastive loss.
         decoupled: leaves the positive out of the denominator of the loss.
         ignore_cells: places of one block nearer than this many grid cells are no negatives.
+        filters: weight of predicting the responses of classical filters at each place, beside the
+            contrastive loss; it keeps local detail that neighbours do not share.
         projection: widths of the head between embedding and loss; it is thrown away after
             training, because what comes before it keeps more.
         compute: type of the forward and backward pass; parameters are float32 either way.
@@ -63,6 +65,7 @@ class TrainConfig:
     temperature: float = 0.2
     decoupled: bool = False
     ignore_cells: int = 3
+    filters: float = 0.0
     projection: tuple[int, ...] = (128, 64)
     compute: Literal["float32", "bfloat16"] = "float32"
     log_every: int = 10

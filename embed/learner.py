@@ -15,11 +15,12 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from embed import augment, objective
 from embed.config import RunConfig, TrainConfig
 from embed.encoder import Encoder, EncoderConfig, unit
+from embed.filters import FilterBank
 from embed.geometry import Zyx
+from embed.sampling import Batch
 
-Views = Float[Array, "view crop z y x"]
 Metrics = dict[str, Array]
-METRICS = ("loss", "accuracy", "alignment", "uniformity", "grad_norm")
+METRICS = ("loss", "contrast", "filters", "accuracy", "alignment", "uniformity", "grad_norm")
 
 # Variance added to that of every feature, so that one that never changes is not blown up.
 _LEAST = 1e-6
@@ -41,7 +42,7 @@ class TrainState(NamedTuple):
     sums: Metrics
 
 
-Step = Callable[[TrainState, Views], tuple[TrainState, Metrics]]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 class Projection(nnx.Module):
@@ -67,6 +68,14 @@ class Learner(nnx.Module):
         self.projection = Projection(
             config.encoder.embedding_dim, config.train.projection, rngs=rngs
         )
+        responses = make_filters(config).count
+        self.filters = nnx.Linear(config.encoder.embedding_dim, responses, rngs=rngs)
+
+
+def make_filters(config: RunConfig) -> FilterBank:
+    """The classical filters that embeddings are to predict."""
+    encoder = config.encoder
+    return FilterBank(encoder.voxel_size_nm, encoder.fov, encoder.stride, config.sampling.places)
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
@@ -103,34 +112,49 @@ def make_train_step(config: RunConfig) -> Step:
     graph, _ = nnx.split(abstract, nnx.Param)
     optimizer = make_optimizer(config.train)
     views_of = _make_views(config)
-    ignored = jnp.asarray(near_places(config))
+    near = jnp.asarray(near_places(config))
+    per_crop = math.prod(config.sampling.places)
+    bank = make_filters(config)
 
-    def loss_and_metrics(params: PyTree[Array], views: Array, key: Array) -> tuple[Array, Metrics]:
+    def loss_and_metrics(params: PyTree[Array], batch: Batch, key: Array) -> tuple[Array, Metrics]:
         learner = nnx.merge(graph, params)
+        views, groups = map(jnp.asarray, batch)
+        alike = (groups[:, None] == groups[None]) & ~jnp.eye(len(groups), dtype=bool)
+        ignored = near | jnp.repeat(jnp.repeat(alike, per_crop, 0), per_crop, 1)
         blocks, symmetries = views_of(key, views)
         grids = learner.encoder.features(blocks.astype(config.train.compute))
         grids = jax.lax.map(lambda pair: augment.turn_back(*pair), (grids, symmetries))
         a, b = unit(standardised(grids.reshape(2, -1, config.encoder.embedding_dim)))
         head = learner.projection
-        loss = objective.nt_xent(
+        contrast = objective.nt_xent(
             head(a),
             head(b),
             config.train.temperature,
             ignored=ignored,
             decoupled=config.train.decoupled,
         )
+        filters = jnp.zeros(())
+        if config.train.filters:
+            # Of the views as they were cut: what noise and tone curves hide is to be guessed.
+            clean = views.reshape(-1, *views.shape[2:])
+            wanted = standardised(bank(clean).reshape(2, -1, bank.count))
+            given = learner.filters(jnp.stack([a, b]) * math.sqrt(a.shape[-1]))
+            filters = jnp.mean((given - wanted) ** 2)
+        loss = contrast + config.train.filters * filters
         return loss, {
             "loss": loss,
+            "contrast": contrast,
+            "filters": filters,
             "accuracy": objective.contrastive_accuracy(a, b, ignored),
             "alignment": objective.alignment(a, b),
             "uniformity": objective.uniformity(a),
         }
 
     @jax.jit
-    def train_step(state: TrainState, views: Views) -> tuple[TrainState, Metrics]:
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.sampling.seed), state.step)
         gradient = jax.grad(loss_and_metrics, has_aux=True)
-        grads, metrics = gradient(state.params, views, key)
+        grads, metrics = gradient(state.params, batch, key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics["grad_norm"] = optax.tree.norm(grads)

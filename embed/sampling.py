@@ -8,9 +8,10 @@ import collections
 import dataclasses
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from embed.encoder import EncoderConfig
 from embed.errors import ConfigError, DataError
@@ -24,7 +25,17 @@ _TRIES = 50
 # Two steps ahead hide a chunk that decodes slowly; more would only hold memory.
 _AHEAD = 2
 
-Views = Float32[np.ndarray, "view crop z y x"]
+
+class Batch(NamedTuple):
+    """What a training step is given.
+
+    Attributes:
+        views: normalised grey values of the pairs of blocks.
+        groups: crops with one number show the same structure and are no negatives of each other.
+    """
+
+    views: Float32[np.ndarray, "view crop z y x"]
+    groups: Int32[np.ndarray, " crop"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +47,15 @@ class SamplingConfig:
         places: locations per axis that a block gives, ZYX.
         shift_nm: the second block of a pair lies up to this far from the first along each axis:
             places so near show the same thing, and the encoder learns to say so.
+        same_place: share of the pairs whose two blocks lie at one place, so that what neighbours
+            do not share counts too.
         seed: of the places and of the augmentation.
     """
 
     crops: int = 8
     places: Zyx = (4, 4, 4)
     shift_nm: float = 120.0
+    same_place: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,22 +86,23 @@ class PairSampler:
         for source in volumes:
             self._check_size(source, encoder)
 
-    def views(self, step: int) -> Views:
+    def batch(self, step: int) -> Batch:
         """The blocks of a step: normalised grey values, [2, crops, z, y, x].
 
         Raises:
             DataError: a chunk is corrupt or holds NaN, or fifty tries found no place with data.
         """
-        pairs = [self._pair(step, crop) for crop in range(self._config.crops)]
-        return np.stack(pairs, axis=1)
+        crops = range(self._config.crops)
+        pairs = [self._pair(step, crop) for crop in crops]
+        return Batch(np.stack(pairs, axis=1), np.arange(len(crops), dtype=np.int32))
 
-    def ahead(self, start: int, stop: int) -> Generator[Views]:
-        """The views of steps `start` to `stop`, read in threads while others are computed on."""
+    def ahead(self, start: int, stop: int) -> Generator[Batch]:
+        """The batches of steps `start` to `stop`, read in threads while others are computed on."""
         with ThreadPoolExecutor(_AHEAD, thread_name_prefix="voxkin-read") as pool:
-            pending: collections.deque[Future[Views]] = collections.deque()
+            pending: collections.deque[Future[Batch]] = collections.deque()
             try:
                 for step in range(start, stop):
-                    pending.append(pool.submit(self.views, step))
+                    pending.append(pool.submit(self.batch, step))
                     if len(pending) > _AHEAD:
                         yield pending.popleft().result()
                 while pending:
@@ -126,6 +141,8 @@ class PairSampler:
         low = np.maximum(first - reach.astype(int), 0)
         high = np.minimum(first + reach.astype(int), room)
         second = rng.integers(low, high, endpoint=True)
+        if rng.random() < self._config.same_place:
+            second = first
         a, b = (Box.of_shape(self._crop, zyx(s + source.box.start)) for s in (first, second))
         return a, b
 

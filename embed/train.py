@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from embed.checkpoint import FILE, TrainedEncoder, save_encoder
 from embed.config import RunConfig, read_config, save_config, to_json
@@ -93,8 +92,8 @@ def _loop(
     places = 2 * config.sampling.crops * math.prod(config.sampling.places)
     began, loss = time.monotonic(), math.nan
     with contextlib.closing(sampler.ahead(start, steps)) as batches:
-        for step, views in enumerate(batches, start + 1):
-            state, _ = train_step(state, jnp.asarray(views))
+        for step, batch in enumerate(batches, start + 1):
+            state, _ = train_step(state, batch)
             log = step % config.train.log_every == 0 or step in (1, steps)
             last = step == steps or stop.is_set()
             save = last or step % config.train.save_every == 0
@@ -215,7 +214,7 @@ def _export(
         }
         for v, source in zip(config.volumes, volumes, strict=True)
     )
-    views = (sampler.views(step) for step in range(_CALIBRATION_STEPS))
+    views = (sampler.batch(step).views for step in range(_CALIBRATION_STEPS))
     params = calibrated(state.params["encoder"], config.encoder, views)
     encoder = TrainedEncoder(config.encoder, params, int(state.step), trained_on)
     save_encoder(encoder, run / FILE)

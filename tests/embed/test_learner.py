@@ -21,7 +21,7 @@ from embed.learner import (
     zero_metrics,
 )
 from embed.normaliser import measure
-from embed.sampling import PairSampler, SamplingConfig, TrainingVolume
+from embed.sampling import Batch, PairSampler, SamplingConfig, TrainingVolume
 
 UNCHANGED = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 ISOTROPIC = EncoderConfig(
@@ -88,12 +88,12 @@ def test_partners_are_the_same_place_whatever_turn_their_blocks_were_given(encod
     config = run_of(encoder, places)
     rng = np.random.default_rng(0)
     block = rng.normal(size=(4, *encoder.voxels(places))).astype(np.float32)
-    views = jnp.asarray(np.stack([block, block]))
+    batch = Batch(np.stack([block, block]), np.arange(4, dtype=np.int32))
     state, step = init_state(config), make_train_step(config)
     blind = state._replace(params=symmetric(state.params, encoder, places))
 
-    _, seeing = step(state, views)
-    _, metrics = step(blind, views)
+    _, seeing = step(state, batch)
+    _, metrics = step(blind, batch)
 
     assert seeing["alignment"] > 0.1
     assert metrics["alignment"] < 1e-4
@@ -113,7 +113,7 @@ def learnt(tissue_volume, tiny_run):
     state, step = init_state(config), make_train_step(config)
     metrics = []
     for index in range(config.train.steps):
-        state, found = step(state, jnp.asarray(sampler.views(index)))
+        state, found = step(state, sampler.batch(index))
         metrics.append({name: float(value) for name, value in found.items()})
     return config, sampler, state, metrics
 
@@ -141,13 +141,38 @@ def test_the_state_sums_the_metrics_of_its_steps(learnt):
 
 def test_a_step_is_a_function_of_state_and_views(learnt):
     config, sampler, state, _ = learnt
-    step, views = make_train_step(config), jnp.asarray(sampler.views(0))
+    step, views = make_train_step(config), sampler.batch(0)
 
     losses = [
         step(s, views)[1]["loss"] for s in (state, state, state._replace(step=state.step + 1))
     ]
 
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_crops_of_one_group_are_no_negatives_of_each_other(learnt):
+    config, sampler, state, _ = learnt
+    step, batch = make_train_step(config), sampler.batch(0)
+    one_group = batch._replace(groups=np.zeros_like(batch.groups))
+
+    apart, together = step(state, batch)[1], step(state, one_group)[1]
+
+    assert together["contrast"] < apart["contrast"]
+    assert together["alignment"] == apart["alignment"]
+
+
+def test_embeddings_learn_to_predict_the_classical_filters(learnt):
+    config, sampler, _, _ = learnt
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, filters=2.0))
+    state, step = init_state(config), make_train_step(config)
+    errors = []
+    for index in range(config.train.steps):
+        state, found = step(state, sampler.batch(index))
+        errors.append(float(found["filters"]))
+        expected = found["contrast"] + 2 * found["filters"]
+        np.testing.assert_allclose(found["loss"], expected, rtol=1e-5)
+
+    assert np.mean(errors[-5:]) < 0.8 * np.mean(errors[:5])
 
 
 def test_the_seed_decides_the_first_parameters(tiny_run):
@@ -178,7 +203,7 @@ def features_of(config, params, views):
 
 def test_a_calibrated_encoder_has_features_of_zero_mean_and_unit_deviation(learnt):
     config, sampler, state, _ = learnt
-    views = [sampler.views(step) for step in range(4)]
+    views = [sampler.batch(step).views for step in range(4)]
     raw = features_of(config.encoder, state.params["encoder"], views)
 
     params = calibrated(state.params["encoder"], config.encoder, views)
@@ -201,7 +226,7 @@ def test_calibrating_changes_the_head_alone_and_not_what_it_was_given(learnt):
     config, sampler, state, _ = learnt
     before = jax.tree.map(np.array, state.params["encoder"])
 
-    params = calibrated(state.params["encoder"], config.encoder, [sampler.views(0)])
+    params = calibrated(state.params["encoder"], config.encoder, [sampler.batch(0).views])
 
     given = jax.tree_util.tree_leaves_with_path(state.params["encoder"])
     changed = set()
@@ -217,7 +242,7 @@ def test_bfloat16_trains_like_float32(learnt):
     config, sampler, _, metrics = learnt
     rough = dataclasses.replace(config, train=dataclasses.replace(config.train, compute="bfloat16"))
 
-    state, found = make_train_step(rough)(init_state(rough), jnp.asarray(sampler.views(0)))
+    state, found = make_train_step(rough)(init_state(rough), sampler.batch(0))
 
     assert abs(float(found["loss"]) / metrics[0]["loss"] - 1) < 0.02
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}

@@ -52,7 +52,7 @@ def real(tissue_volume):
 
 
 def test_views_are_normalised_blocks_of_the_places_asked_for(real, tiny):
-    views = PairSampler([real], tiny, CONFIG).views(0)
+    views = PairSampler([real], tiny, CONFIG).batch(0).views
 
     assert views.shape == (2, 3, *tiny.voxels((2, 2, 2)))
     assert views.dtype == np.float32
@@ -63,13 +63,13 @@ def test_views_are_a_function_of_seed_and_step(real, tiny):
     sampler = PairSampler([real], tiny, CONFIG)
     other = PairSampler([real], tiny, dataclasses.replace(CONFIG, seed=1))
 
-    first = sampler.views(5)
-    sampler.views(6)
+    first = sampler.batch(5).views
+    sampler.batch(6)
 
-    np.testing.assert_array_equal(sampler.views(5), first)
-    np.testing.assert_array_equal(PairSampler([real], tiny, CONFIG).views(5), first)
-    assert not np.array_equal(sampler.views(6), first)
-    assert not np.array_equal(other.views(5), first)
+    np.testing.assert_array_equal(sampler.batch(5).views, first)
+    np.testing.assert_array_equal(PairSampler([real], tiny, CONFIG).batch(5).views, first)
+    assert not np.array_equal(sampler.batch(6).views, first)
+    assert not np.array_equal(other.batch(5).views, first)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_two_views_lie_no_farther_apart_than_the_shift_on_any_axis(
 
     shifts = []
     for step in range(60):
-        first, second = sampler.views(step)
+        first, second = sampler.batch(step).views
         shifts += [starts(b) - starts(a) for a, b in zip(first, second, strict=True)]
 
     np.testing.assert_array_equal(np.abs(shifts).max(axis=0), most)
@@ -96,7 +96,7 @@ def test_two_views_lie_no_farther_apart_than_the_shift_on_any_axis(
 def test_a_shift_smaller_than_a_voxel_is_none(located, tiny):
     sampler = PairSampler([located], tiny, dataclasses.replace(CONFIG, shift_nm=9.9))
 
-    first, second = sampler.views(0)
+    first, second = sampler.batch(0).views
 
     np.testing.assert_array_equal(first, second)
 
@@ -105,7 +105,9 @@ def test_blocks_stay_in_the_box_and_reach_its_edges(located, tiny):
     box = Box((10, 8, 30), (24, 48, 45))
     sampler = PairSampler([dataclasses.replace(located, box=box)], tiny, CONFIG)
 
-    found = np.array([starts(v) for step in range(80) for v in np.concatenate(sampler.views(step))])
+    found = np.array(
+        [starts(v) for step in range(80) for v in np.concatenate(sampler.batch(step).views)]
+    )
 
     size = np.array(tiny.voxels(CONFIG.places))
     np.testing.assert_array_equal(found.min(axis=0), box.start)
@@ -120,16 +122,16 @@ def test_blocks_of_a_volume_whose_voxels_start_elsewhere_are_in_its_box(located,
     )
     source = dataclasses.replace(located, volume=moved, box=moved.box)
 
-    views = PairSampler([source], tiny, CONFIG).views(3)
+    views = PairSampler([source], tiny, CONFIG).batch(3).views
 
-    np.testing.assert_array_equal(views, PairSampler([located], tiny, CONFIG).views(3))
+    np.testing.assert_array_equal(views, PairSampler([located], tiny, CONFIG).batch(3).views)
 
 
 def test_several_volumes_take_equal_turns(located, tiny):
     brighter = dataclasses.replace(located, normaliser=Marked(0.0, 1.0))
     sampler = PairSampler([located, brighter], tiny, CONFIG)
 
-    first = [bool(view.min() < 0) for step in range(4) for view in sampler.views(step)[0]]
+    first = [bool(view.min() < 0) for step in range(4) for view in sampler.batch(step).views[0]]
 
     assert first == [False, True] * 6
 
@@ -155,7 +157,7 @@ def test_a_volume_too_small_is_refused_with_what_it_has_and_what_is_needed(locat
 def test_a_volume_of_just_the_size_of_a_block_will_do(located, tiny):
     exact = dataclasses.replace(located, box=Box.of_shape((9, 9, 9), (3, 4, 5)))
 
-    views = PairSampler([exact], tiny, CONFIG).views(0)
+    views = PairSampler([exact], tiny, CONFIG).batch(0).views
 
     assert [starts(view).tolist() for view in views[:, 0]] == [[3, 4, 5]] * 2
 
@@ -165,7 +167,7 @@ def test_an_empty_volume_is_refused_with_what_to_do(write_volume, tiny):
     source = TrainingVolume(volume, volume.box, AS_THEY_ARE)
 
     with pytest.raises(DataError, match=r"50 random blocks of .* had no contrast; .* holds tissue"):
-        PairSampler([source], tiny, CONFIG).views(0)
+        PairSampler([source], tiny, CONFIG).batch(0)
 
 
 def test_blocks_without_contrast_are_passed_over(tissue, write_volume, tiny):
@@ -174,7 +176,9 @@ def test_blocks_without_contrast_are_passed_over(tissue, write_volume, tiny):
     volume = write_volume(holed)
     source = TrainingVolume(volume, volume.box, measure(volume))
 
-    views = np.concatenate([PairSampler([source], tiny, CONFIG).views(step) for step in range(5)])
+    views = np.concatenate(
+        [PairSampler([source], tiny, CONFIG).batch(step).views for step in range(5)]
+    )
 
     assert views.std(axis=(2, 3, 4)).min() > 0.05
 
@@ -186,7 +190,16 @@ def test_a_value_that_is_no_number_is_refused_with_its_box(write_volume, tiny):
     source = TrainingVolume(volume, volume.box, AS_THEY_ARE)
 
     with pytest.raises(DataError, match=r"volume, voxels Box\(.*ZYX.*: \d+ values are NaN"):
-        PairSampler([source], tiny, CONFIG).views(0)
+        PairSampler([source], tiny, CONFIG).batch(0)
+
+
+def test_a_share_of_the_pairs_lies_at_one_place(real, tiny):
+    config = dataclasses.replace(CONFIG, same_place=0.5)
+
+    pairs = [PairSampler([real], tiny, config).batch(step).views for step in range(40)]
+
+    same = [np.array_equal(a, b) for views in pairs for a, b in zip(*views, strict=True)]
+    assert 0.3 < np.mean(same) < 0.7
 
 
 def threads():
@@ -199,8 +212,8 @@ def test_reading_ahead_yields_the_views_of_the_steps_in_order(real, tiny):
     found = list(sampler.ahead(3, 9))
 
     assert len(found) == 6
-    for step, views in enumerate(found, 3):
-        np.testing.assert_array_equal(views, sampler.views(step))
+    for step, batch in enumerate(found, 3):
+        np.testing.assert_array_equal(batch.views, sampler.batch(step).views)
     assert not threads()
 
 
