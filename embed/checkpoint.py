@@ -21,6 +21,8 @@ from embed.geometry import Zyx, ZyxFloat
 from embed.storage import digest, write_bytes
 
 FILE = "encoder.npz"
+# Of an encoder that was shown voxels of one size; what it sees is then a little larger or smaller.
+TOLERANCE = 1.15
 _FORMAT = 1
 _ABOUT = "about.json"
 _CONFIG = TypeAdapter(EncoderConfig)
@@ -35,12 +37,14 @@ class TrainedEncoder:
         params: the parameters of `Encoder`.
         step: training steps behind them.
         trained_on: one entry per training volume: name, source, box, attribution.
+        tolerance: factor by which the edges of voxels may differ from those it is made for.
     """
 
     config: EncoderConfig
     params: PyTree[Array]
     step: int = 0
     trained_on: tuple[dict[str, Any], ...] = ()
+    tolerance: float = TOLERANCE
 
     @property
     def fov(self) -> Zyx:
@@ -61,6 +65,11 @@ class TrainedEncoder:
     def voxel_size_nm(self) -> ZyxFloat:
         """Edge lengths of the voxels it is made for, ZYX."""
         return self.config.voxel_size_nm
+
+    def takes(self, voxel_size_nm: ZyxFloat) -> bool:
+        """Whether voxels of this size, ZYX, are like enough to those it is made for."""
+        pairs = zip(voxel_size_nm, self.voxel_size_nm, strict=True)
+        return all(1 / self.tolerance <= a / b <= self.tolerance for a, b in pairs)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -85,7 +94,7 @@ def random_encoder(config: EncoderConfig, seed: int = 0) -> TrainedEncoder:
 
 def random_like(encoder: TrainedEncoder, seed: int = 0) -> TrainedEncoder:
     """The same architecture with random parameters."""
-    return random_encoder(encoder.config, seed)
+    return dataclasses.replace(random_encoder(encoder.config, seed), tolerance=encoder.tolerance)
 
 
 def save_encoder(encoder: TrainedEncoder, path: Path) -> None:
@@ -99,6 +108,7 @@ def save_encoder(encoder: TrainedEncoder, path: Path) -> None:
         "config": _CONFIG.dump_python(encoder.config, mode="json"),
         "step": encoder.step,
         "trained_on": encoder.trained_on,
+        "tolerance": encoder.tolerance,
         "fingerprint": encoder.fingerprint,
     }
     buffer = io.BytesIO()
@@ -127,7 +137,13 @@ def load_encoder(path: Path) -> TrainedEncoder:
         made_by, fingerprint = about["format"], about["fingerprint"]
         config = _CONFIG.validate_python(about["config"])
         params = _from_named(config, arrays)
-        encoder = TrainedEncoder(config, params, about["step"], tuple(about["trained_on"]))
+        encoder = TrainedEncoder(
+            config,
+            params,
+            about["step"],
+            tuple(about["trained_on"]),
+            float(about.get("tolerance", TOLERANCE)),
+        )
     except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
         raise DataError(f"{file} is not an encoder of format {_FORMAT}: {error}") from error
     if made_by != _FORMAT or encoder.fingerprint != fingerprint:

@@ -19,17 +19,17 @@ _PATCHES = 128
 
 
 def require_voxel_size(encoder: TrainedEncoder, volume: Volume) -> None:
-    """Checks that a volume has the voxel size that an encoder was made for, within 15 %.
+    """Checks that a volume has about the voxel size that an encoder was made for.
 
     Raises:
-        MismatchError: it has not.
+        MismatchError: an edge differs by more than the tolerance of the encoder.
     """
-    pairs = list(zip(volume.frame.voxel_size_nm, encoder.voxel_size_nm, strict=True))
-    if any(not 1 / 1.15 < a / b < 1.15 for a, b in pairs):
+    if not encoder.takes(volume.frame.voxel_size_nm):
+        pairs = list(zip(volume.frame.voxel_size_nm, encoder.voxel_size_nm, strict=True))
         has, wants = ([f"{p[i]:g}" for p in reversed(pairs)] for i in (0, 1))
         raise MismatchError(
             f"{volume.name} has voxels of {' x '.join(has)} nm (XYZ) and the encoder is made for "
-            f"{' x '.join(wants)} nm: choose another level of the volume, train an encoder on it, "
+            f"{' x '.join(wants)} nm, up to a factor of {encoder.tolerance:.3g}: choose another level of the volume, train an encoder on it, "
             "or pass --any-voxel-size to embed it as it is"
         )
 

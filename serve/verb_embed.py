@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from embed.atlas import Atlas
-from embed.checkpoint import TrainedEncoder, load_encoder
+from embed.checkpoint import TrainedEncoder
 from embed.errors import ConfigError, DataError, IncompleteError, OutOfBoundsError
-from embed.geometry import Box, Zyx
+from embed.geometry import Box, Zyx, ZyxFloat
 from embed.inference import create_atlas, embed_volume, remaining, verify
 from embed.ledger import Mark
+from embed.pretrained import find_encoder
 from embed.samples import locate
 from embed.volume import Volume, open_volume
 from serve.arguments import (
@@ -65,12 +66,14 @@ def embed(
     level nearest to the encoder's voxel size is taken.
 
     Examples:
+      voxkin embed pretrained --volume em.ome.zarr --out em.atlas
       voxkin embed runs/em --volume em.ome.zarr --out em.atlas
       voxkin embed runs/em --volume em.ome.zarr --out em.atlas --dry-run
       voxkin embed runs/em --volume em.ome.zarr --out em.atlas --verify
 
     Args:
-        run: a training run, or the file of an encoder.
+        run: a training run, the file of an encoder, or `pretrained`: the encoder that comes with
+            voxkin for voxels of this size.
         volume: path, URL or TensorStore spec; `sample` is the one that comes with voxkin.
         out_path: the directory of the atlas.
         stride: voxels between locations: multiples of the encoder's own, which is the default.
@@ -85,16 +88,20 @@ def embed(
             what does not agree to be done again.
         json: print a JSON report.
     """
-    encoder = load_encoder(run)
     free = any_voxel_size or level is not None
-    source = open_volume(
-        locate(volume),
-        voxel_size_nm=parse_voxel_size(voxel_size),
-        axes=axes,
-        level=level,
-        channel=channel,
-        at_voxel_size_nm=None if free else encoder.voxel_size_nm,
-    )
+
+    def opened(near: ZyxFloat) -> Volume:
+        return open_volume(
+            locate(volume),
+            voxel_size_nm=parse_voxel_size(voxel_size),
+            axes=axes,
+            level=level,
+            channel=channel,
+            at_voxel_size_nm=None if free else near,
+        )
+
+    encoder = find_encoder(run, lambda near: opened(near).frame.voxel_size_nm)
+    source = opened(encoder.voxel_size_nm)
     if verify_only:
         _verify(Atlas.open(out_path), json)
         return

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from embed.checkpoint import load_encoder
 from embed.errors import NotFoundError
-from embed.evaluation.evaluate import SEEDS, evaluate
+from embed.evaluation.evaluate import SEEDS, evaluate, voxel_size_of
 from embed.evaluation.scoreboard import render
+from embed.pretrained import find_encoder
 from serve.arguments import Count, Flag, Folder, Run, call
 from serve.console import print_json, print_table, stages
 
@@ -34,11 +34,13 @@ def score(
     in fly nerve cord. P-FIB: whether two places lie in one neuron. An encoder is never judged on
     voxels that it was trained on.
 
-    Example:
+    Examples:
       voxkin evaluate runs/em --protocol P-FIB --data volumes
+      voxkin evaluate pretrained --protocol P-LUC --json
 
     Args:
-        run: a training run, or the file of an encoder.
+        run: a training run, the file of an encoder, or `pretrained`: the encoder that comes with
+            voxkin for the voxels of the protocol.
         protocol: the protocol.
         data: the folder that holds fib25_b.zarr and the other evaluation volumes; if not given,
             $VOXKIN_DATA, else ../shared/data.
@@ -46,12 +48,13 @@ def score(
         any_voxel_size: judge an encoder on voxels of a size it was not made for.
         json: print one JSON object instead of the table.
     """
-    encoder = load_encoder(run)
+    folder = data or _data()
+    encoder = find_encoder(run, lambda _near: voxel_size_of(protocol, folder))
     with stages("evaluating") as tell:
         result = evaluate(
             encoder,
             protocol,
-            data or _data(),
+            folder,
             seeds=range(seeds),
             any_voxel_size=any_voxel_size,
             progress=tell,

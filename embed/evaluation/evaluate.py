@@ -10,9 +10,9 @@ from embed.errors import ConfigError
 from embed.evaluation import controls, protocol_fib, protocol_luc, protocol_vnc
 from embed.evaluation.candidate import Candidate
 from embed.evaluation.features import Features
-from embed.evaluation.protocol import Protocol, Scores, TrainedOn
+from embed.evaluation.protocol import Protocol, Scores, TrainedOn, open_data
 from embed.evaluation.scoreboard import Metrics, Result, summarised
-from embed.geometry import Zyx
+from embed.geometry import Zyx, ZyxFloat
 
 SEEDS = (0, 1, 2, 3, 4)
 PROTOCOLS: dict[str, Callable[[Path, Zyx, TrainedOn], Protocol]] = {
@@ -20,6 +20,7 @@ PROTOCOLS: dict[str, Callable[[Path, Zyx, TrainedOn], Protocol]] = {
     protocol_vnc.NAME: protocol_vnc.prepare,
     protocol_luc.NAME: protocol_luc.prepare,
 }
+_VOLUMES = {part.NAME: part.VOLUME for part in (protocol_fib, protocol_vnc, protocol_luc)}
 _ENCODER = "encoder"
 
 
@@ -74,6 +75,15 @@ def evaluate(
         fov=encoder.fov,
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def voxel_size_of(protocol: str, data: Path) -> ZyxFloat:
+    """Edge lengths of the voxels of a protocol's volume, ZYX.
+
+    Raises:
+        NotFoundError: the volume is not in `data`.
+    """
+    return open_data(data, _VOLUMES[protocol]).frame.voxel_size_nm
 
 
 def _of_encoder(encoder: TrainedEncoder, task: Protocol, seeds: Sequence[int]) -> Scores:

@@ -1,5 +1,6 @@
 """Tests of embed/checkpoint.py: an encoder in one file, whole and unmistakable."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -35,6 +36,17 @@ def test_the_fingerprint_tells_parameters_and_shapes_apart(encoder, tiny):
     assert random_encoder(tiny, seed=0).fingerprint == encoder.fingerprint
     assert other_seed.fingerprint != encoder.fingerprint
     assert other_seed.config == encoder.config
+
+
+def test_voxel_sizes_within_the_tolerance_are_taken(encoder, tmp_path):
+    z, y, x = encoder.voxel_size_nm
+    wide = dataclasses.replace(encoder, tolerance=1.5)
+    save_encoder(wide, tmp_path / "wide.npz")
+
+    assert encoder.takes((z, y * 1.14, x / 1.14))
+    assert not encoder.takes((z, y, x * 1.2))
+    assert load_encoder(tmp_path / "wide.npz").takes((z * 1.4, y, x / 1.4))
+    assert not wide.takes((z, y / 1.6, x))
 
 
 def test_a_folder_without_an_encoder_says_how_to_make_one(tmp_path):

@@ -1,0 +1,66 @@
+"""The encoders that come with voxkin, which stand for themselves under the name `pretrained`."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from embed.checkpoint import TrainedEncoder, load_encoder
+from embed.errors import MismatchError, NotFoundError
+from embed.geometry import ZyxFloat
+
+NAME = "pretrained"
+FOLDER = Path(__file__).parent / "encoders"
+
+
+# The voxel size (ZYX, nm) of the level of a volume that is nearest to a wanted one.
+SizeNear = Callable[[ZyxFloat], ZyxFloat]
+
+
+def find_encoder(named: Path, size_near: SizeNear) -> TrainedEncoder:
+    """The encoder of a run, an atlas or a file; or, for `pretrained`, the one that suits.
+
+    Args:
+        named: a path, or `pretrained`.
+        size_near: of the volume to be embedded.
+
+    Raises:
+        NotFoundError: there is no such encoder.
+        MismatchError: no pretrained one is made for such voxels; those there are, are named.
+    """
+    if str(named) != NAME or named.exists():
+        return load_encoder(named)
+    return choose(size_near)
+
+
+def choose(size_near: SizeNear) -> TrainedEncoder:
+    """The pretrained encoder made for voxels most like those of a level of a volume.
+
+    Raises:
+        NotFoundError: this installation has none.
+        MismatchError: none takes voxels of this size.
+    """
+    encoders = {file.stem: load_encoder(file) for file in sorted(FOLDER.glob("*.npz"))}
+    if not encoders:
+        raise NotFoundError(f"there are no pretrained encoders in {FOLDER}; install voxkin again")
+    sizes = {name: size_near(encoder.voxel_size_nm) for name, encoder in encoders.items()}
+    best = min(encoders, key=lambda name: _distance(encoders[name].voxel_size_nm, sizes[name]))
+    if encoders[best].takes(sizes[best]):
+        return encoders[best]
+    made_for = "; ".join(
+        f"{name} is made for {_text(encoder.voxel_size_nm)} nm, up to a factor of "
+        f"{encoder.tolerance:.3g} on each axis"
+        for name, encoder in encoders.items()
+    )
+    raise MismatchError(
+        f"no pretrained encoder takes voxels of {_text(sizes[best])} nm (XYZ): {made_for}. Use "
+        "another level of the volume, or train one: voxkin train fibsem --volume VOLUME --out RUN"
+    )
+
+
+def _distance(a: ZyxFloat, b: ZyxFloat) -> float:
+    """Of two voxel sizes: the largest log ratio of their edges."""
+    return max(abs(math.log(p / q)) for p, q in zip(a, b, strict=True))
+
+
+def _text(size: ZyxFloat) -> str:
+    return " x ".join(f"{v:g}" for v in reversed(size))

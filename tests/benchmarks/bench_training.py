@@ -1,0 +1,182 @@
+"""A training step on a CPU against PyTorch: the same network, forward and backward.
+
+    pip install torch
+    python -m tests.benchmarks.bench_training
+
+Interleaved, process CPU seconds, median of seven pairs. The network is that of the default CPU
+preset, on the blocks of one step (8 crops, two views), float32 both; the loss is the mean square of
+the features, so that neither side is timed on anything but the network. The limit is the float32
+matrix product, timed in the same run. A whole step of voxkin (views, network, loss, update) is
+timed too.
+"""
+
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from flax import nnx
+from torch import nn
+
+from embed.config import RunConfig, load_preset
+from embed.encoder import Encoder, EncoderConfig, Stage
+from embed.geometry import zyx
+from embed.learner import init_state, make_train_step
+from embed.sampling import Batch
+
+ROUNDS = 7
+
+
+class TorchStage(nn.Module):
+    """A valid convolution, channel normalisation and ReLU, then pointwise residual blocks."""
+
+    def __init__(self, channels: int, stage: Stage, *, normalise: bool):
+        super().__init__()
+        self.conv = nn.Conv3d(channels, stage.width, stage.kernel, stage.stride)
+        self.norm = nn.LayerNorm(stage.width) if normalise else nn.Identity()
+        width = stage.width
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
+            )
+            for _ in range(stage.blocks)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Channels are last outside; Conv3d takes the same memory as channels first."""
+        y = self.conv(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+        y = torch.relu(self.norm(y))
+        for block in self.blocks:
+            y = y + block(y)
+        return y
+
+
+class TorchEncoder(nn.Module):
+    """The network of an `EncoderConfig` in PyTorch."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config = config
+        channels = [1, *(stage.width for stage in config.stages)]
+        self.stages = nn.ModuleList(
+            TorchStage(channels[i], stage, normalise=i > 0) for i, stage in enumerate(config.stages)
+        )
+        read = sum(config.stages[i].width for i in config.read)
+        self.norm, self.head = nn.LayerNorm(read), nn.Linear(read, config.embedding_dim)
+
+    def forward(self, block: torch.Tensor) -> torch.Tensor:
+        """Features of every field of view, as `Encoder.features` gives them."""
+        cells = self.config.cells(zyx(block.shape[1:]))
+        x, read = block[..., None], []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i in self.config.read:
+                read.append(_at_centres(x, self.config, i, cells))
+        return self.head(self.norm(torch.cat(read, dim=-1)))
+
+
+def _at_centres(
+    x: torch.Tensor, config: EncoderConfig, stage: int, cells: tuple[int, ...]
+) -> torch.Tensor:
+    (first, window), (_, step) = config.window(stage), config.reach(stage)
+    every = [s // t for s, t in zip(config.stride, step, strict=True)]
+    parts = [
+        x[
+            (
+                slice(None),
+                *(
+                    slice(a + d, a + d + (n - 1) * e + 1, e)
+                    for a, d, n, e in zip(first, offset, cells, every, strict=True)
+                ),
+            )
+        ]
+        for offset in itertools.product(*map(range, window))
+    ]
+    return torch.stack(parts).mean(dim=0)
+
+
+def main() -> None:
+    """Prints medians and the ratio, and one JSON object at the end."""
+    config = load_preset("demo")
+    rng = np.random.default_rng(0)
+    size = config.encoder.voxels(config.sampling.places)
+    views = rng.normal(size=(2, config.sampling.crops, *size)).astype(np.float32)
+    mine, step = _of_jax(config.encoder, views), _whole_step(config, views)
+    theirs = _of_torch(config.encoder, views)
+    pairs = [(_cpu(mine), _cpu(theirs), _cpu(step)) for _ in range(ROUNDS)]
+    flops = _flops(config.encoder, views)
+    report = {
+        "network_cpu_s": statistics.median(a for a, _, _ in pairs),
+        "torch_cpu_s": statistics.median(b for _, b, _ in pairs),
+        "vs_torch_f32": statistics.median(b / a for a, b, _ in pairs),
+        "step_cpu_s": statistics.median(c for _, _, c in pairs),
+        "gflops": statistics.median(3 * flops / a for a, _, _ in pairs),
+        "peak_gflops": _peak(),
+    }
+    for name, value in report.items():
+        print(f"{name:14} {value:.3g}")
+    print(json.dumps({name: round(value, 4) for name, value in report.items()}))
+
+
+def _of_jax(config: EncoderConfig, views: np.ndarray) -> Callable[[], object]:
+    graph, params = nnx.split(Encoder(config, rngs=nnx.Rngs(0)), nnx.Param)
+    blocks = jnp.asarray(views.reshape(-1, *views.shape[2:]))
+    gradient = jax.jit(jax.grad(lambda p, x: jnp.mean(nnx.merge(graph, p).features(x) ** 2)))
+    return lambda: jax.block_until_ready(gradient(params, blocks))
+
+
+def _of_torch(config: EncoderConfig, views: np.ndarray) -> Callable[[], object]:
+    network = TorchEncoder(config).to(memory_format=torch.channels_last_3d)
+    blocks = torch.from_numpy(views.reshape(-1, *views.shape[2:]))
+
+    def gradient() -> None:
+        network.zero_grad()
+        (network(blocks) ** 2).mean().backward()
+
+    return gradient
+
+
+def _whole_step(config: RunConfig, views: np.ndarray) -> Callable[[], object]:
+    state, step = init_state(config), make_train_step(config)
+    batch = Batch(views, np.arange(views.shape[1], dtype=np.int32))
+    return lambda: jax.block_until_ready(step(state, batch))
+
+
+def _flops(config: EncoderConfig, views: np.ndarray) -> float:
+    """Of one forward pass, in 10^9; multiplications and additions of the products alone."""
+    total, edges, channels = 0.0, views.shape[2:], 1
+    for stage in config.stages:
+        edges = [
+            (n - k) // s + 1 for n, k, s in zip(edges, stage.kernel, stage.stride, strict=True)
+        ]
+        per_cell = np.prod(stage.kernel) * channels * stage.width
+        total += np.prod(edges) * (per_cell + 2 * stage.blocks * stage.width**2)
+        channels = stage.width
+    return 2 * total * views.shape[0] * views.shape[1] / 1e9
+
+
+def _peak() -> float:
+    square = jnp.ones((2048, 2048))
+    product = jax.jit(lambda x: x @ x)
+    seconds = [_cpu(lambda: jax.block_until_ready(product(square))) for _ in range(ROUNDS)]
+    return 2 * 2048**3 / min(seconds[1:]) / 1e9
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    if work not in _WARM:
+        work()
+        _WARM.append(work)
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+_WARM: list[Callable[[], object]] = []
+
+if __name__ == "__main__":
+    main()

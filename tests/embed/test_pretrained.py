@@ -1,0 +1,68 @@
+"""Tests of embed/pretrained.py: which encoder stands behind the name."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from embed import pretrained
+from embed.checkpoint import random_encoder, save_encoder
+from embed.encoder import EncoderConfig, Stage
+from embed.errors import MismatchError, NotFoundError
+
+SMALL = EncoderConfig(stages=(Stage(8, (3, 3, 3)),), read=(0,), embedding_dim=4)
+MADE_FOR = {"isotropic": (10.0, 10.0, 10.0), "sections": (36.0, 5.2, 5.2)}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    for name, size in MADE_FOR.items():
+        encoder = random_encoder(dataclasses.replace(SMALL, voxel_size_nm=size))
+        save_encoder(dataclasses.replace(encoder, tolerance=1.4), tmp_path / f"{name}.npz")
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def chosen(*levels):
+    """The voxel size of the encoder for a volume that has levels of these sizes."""
+
+    def nearest(wanted):
+        return min(levels, key=lambda size: abs(size[2] - wanted[2]) + abs(size[0] - wanted[0]))
+
+    return pretrained.find_encoder(Path("pretrained"), nearest).voxel_size_nm
+
+
+@pytest.mark.parametrize(
+    ("levels", "name"),
+    [
+        ([(10.0, 10.0, 10.0)], "isotropic"),
+        ([(8.0, 8.0, 8.0)], "isotropic"),
+        ([(45.0, 4.6, 4.6)], "sections"),
+        ([(30.0, 6.0, 6.0)], "sections"),
+        ([(4.0, 4.0, 4.0), (8.0, 8.0, 8.0), (16.0, 16.0, 16.0)], "isotropic"),
+        ([(40.0, 2.0, 2.0), (40.0, 4.0, 4.0), (40.0, 8.0, 8.0)], "sections"),
+    ],
+)
+def test_the_encoder_that_suits_the_voxels_is_chosen(folder, levels, name):
+    assert chosen(*levels) == MADE_FOR[name]
+
+
+def test_voxels_that_none_takes_are_refused_and_those_there_are_named(folder):
+    with pytest.raises(MismatchError, match=r"100 x 100 x 100 nm.*isotropic is made for 10 x 10"):
+        chosen((100.0, 100.0, 100.0))
+
+
+def test_a_path_is_a_path(folder, tmp_path):
+    encoder = random_encoder(SMALL)
+    save_encoder(encoder, tmp_path / "mine.npz")
+
+    found = pretrained.find_encoder(tmp_path / "mine.npz", lambda size: size)
+
+    assert found.fingerprint == encoder.fingerprint
+
+
+def test_an_installation_without_encoders_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "none")
+
+    with pytest.raises(NotFoundError, match="no pretrained encoders"):
+        chosen((10.0, 10.0, 10.0))
