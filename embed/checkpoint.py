@@ -38,6 +38,8 @@ class TrainedEncoder:
         step: training steps behind them.
         trained_on: one entry per training volume: name, source, box, attribution.
         tolerance: factor by which the edges of voxels may differ from those it is made for.
+        masked: whether it was trained on fields of view that show one segment, and 0 around it,
+            and is to be given such.
     """
 
     config: EncoderConfig
@@ -45,6 +47,7 @@ class TrainedEncoder:
     step: int = 0
     trained_on: tuple[dict[str, Any], ...] = ()
     tolerance: float = TOLERANCE
+    masked: bool = False
 
     @property
     def fov(self) -> Zyx:
@@ -73,10 +76,11 @@ class TrainedEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The digest of shape and parameters: two encoders with one fingerprint are the same."""
+        """The digest of shape, parameters and kind of input: one fingerprint, one encoder."""
         shape = _CONFIG.dump_json(self.config)
         arrays = _named(self.params)
-        return digest(shape, *(part for k in sorted(arrays) for part in _bytes(k, arrays[k])))
+        parts = (part for k in sorted(arrays) for part in _bytes(k, arrays[k]))
+        return digest(shape, *parts, *([b"masked"] if self.masked else []))
 
     @cached_property
     def apply(self) -> Callable[[Float[Array, "batch z y x"]], Float[Array, "batch cz cy cx dim"]]:
@@ -93,8 +97,10 @@ def random_encoder(config: EncoderConfig, seed: int = 0) -> TrainedEncoder:
 
 
 def random_like(encoder: TrainedEncoder, seed: int = 0) -> TrainedEncoder:
-    """The same architecture with random parameters."""
-    return dataclasses.replace(random_encoder(encoder.config, seed), tolerance=encoder.tolerance)
+    """The same architecture, for the same kind of input, with random parameters."""
+    return dataclasses.replace(
+        random_encoder(encoder.config, seed), tolerance=encoder.tolerance, masked=encoder.masked
+    )
 
 
 def save_encoder(encoder: TrainedEncoder, path: Path) -> None:
@@ -109,6 +115,7 @@ def save_encoder(encoder: TrainedEncoder, path: Path) -> None:
         "step": encoder.step,
         "trained_on": encoder.trained_on,
         "tolerance": encoder.tolerance,
+        "masked": encoder.masked,
         "fingerprint": encoder.fingerprint,
     }
     buffer = io.BytesIO()
@@ -143,6 +150,7 @@ def load_encoder(path: Path) -> TrainedEncoder:
             about["step"],
             tuple(about["trained_on"]),
             float(about.get("tolerance", TOLERANCE)),
+            bool(about.get("masked", False)),  # older files do not say
         )
     except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
         raise DataError(f"{file} is not an encoder of format {_FORMAT}: {error}") from error

@@ -25,16 +25,26 @@ class VolumeConfig:
         voxel_size_nm: XYZ, where the volume does not state it.
         axes: the order of its axes, as in "zyx", where the volume does not name them.
         box: voxels to train on, XYZ, each `(start, stop)`; all of them if not given.
+        resample: whether a volume of other voxels than the encoder's is resampled to them.
+        segmentation: a volume of integer segment ids on the same grid, 0 for none; pairs then lie
+            along one segment. `voxel_size_nm` and `axes` are said of it too.
     """
 
     source: str
     voxel_size_nm: tuple[float, float, float] | None = None
     axes: str | None = None
     box: XyzRange | None = None
+    resample: bool = False
+    segmentation: str | None = None
 
     def __post_init__(self) -> None:
         if self.box is not None and any(start >= stop for start, stop in self.box):
             raise ConfigError(f"a box to train on has start < stop on x, y and z; got {self.box}")
+        if self.resample and self.segmentation is not None:
+            raise ConfigError(
+                f"{self.source} is to be resampled, which its segmentation cannot be: use an "
+                "encoder made for its voxels"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +61,11 @@ class TrainConfig:
         ignore_cells: places of one block nearer than this many grid cells are no negatives.
         filters: weight of predicting the responses of classical filters at each place, beside the
             contrastive loss; it keeps local detail that neighbours do not share.
+        filter_scales: standard deviations of those filters, in edges of the shortest voxel axis.
         projection: widths of the head between embedding and loss; it is thrown away after
             training, because what comes before it keeps more.
+        at_once: blocks embedded at once, on each device; the backward pass embeds them again, so
+            that memory does not grow with the crops. All of them if not given.
         compute: type of the forward and backward pass; parameters are float32 either way.
         log_every: steps between lines of metrics.
         save_every: steps between saved states.
@@ -65,8 +78,10 @@ class TrainConfig:
     temperature: float = 0.2
     decoupled: bool = False
     ignore_cells: int = 3
-    filters: float = 0.0
+    filters: float = 4.0
+    filter_scales: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     projection: tuple[int, ...] = (128, 64)
+    at_once: int | None = None
     compute: Literal["float32", "bfloat16"] = "float32"
     log_every: int = 10
     save_every: int = 250
@@ -77,6 +92,13 @@ class TrainConfig:
             raise ConfigError(
                 "steps, intervals and the one or more widths of the projection are at least 1, "
                 f"ignore_cells at least 0: {self}"
+            )
+        if self.at_once is not None and self.at_once < 1:
+            raise ConfigError(f"at_once is at least 1 block; got {self.at_once}")
+        if self.filters < 0 or min(self.filter_scales, default=0) <= 0:
+            raise ConfigError(
+                "filters is at least 0 and names one or more filter_scales above 0; got "
+                f"{self.filters} and {self.filter_scales}"
             )
         if min(self.learning_rate, self.temperature) <= 0 or not 0 <= self.warmup < 1:
             raise ConfigError(f"learning_rate and temperature > 0, warmup in [0, 1): {self}")
@@ -92,6 +114,7 @@ class RunConfig:
         sampling: what is cut in a step.
         augment: how views are changed.
         train: how long and how.
+        init: fingerprint of the encoder that training starts from; random if not given.
     """
 
     volumes: tuple[VolumeConfig, ...]
@@ -99,10 +122,16 @@ class RunConfig:
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    init: str | None = None
 
     def __post_init__(self) -> None:
         if not self.volumes:
             raise ConfigError("a run needs at least one volume; name one with --volume")
+        blocks, part = 2 * self.sampling.crops, self.train.at_once
+        if part is not None and part < blocks and blocks % part:
+            raise ConfigError(
+                f"at_once shares out the {blocks} blocks of a step evenly; got {part}"
+            )
         near = max(1, self.train.ignore_cells)
         if self.sampling.crops == 1 and max(self.sampling.places) // 2 < near:
             raise ConfigError(

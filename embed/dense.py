@@ -11,6 +11,7 @@ from embed.checkpoint import TrainedEncoder
 from embed.errors import ConfigError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.normaliser import Normaliser, measure
+from embed.segments import of_centre
 from embed.volume import Volume
 
 # Blocks of 16 steps of the encoder keep the halo's share small and memory under a gigabyte.
@@ -29,8 +30,9 @@ def require_voxel_size(encoder: TrainedEncoder, volume: Volume) -> None:
         has, wants = ([f"{p[i]:g}" for p in reversed(pairs)] for i in (0, 1))
         raise MismatchError(
             f"{volume.name} has voxels of {' x '.join(has)} nm (XYZ) and the encoder is made for "
-            f"{' x '.join(wants)} nm, up to a factor of {encoder.tolerance:.3g}: choose another level of the volume, train an encoder on it, "
-            "or pass --any-voxel-size to embed it as it is"
+            f"{' x '.join(wants)} nm, up to a factor of {encoder.tolerance:.3g}: choose another "
+            "level of the volume, train an encoder on it, or pass --any-voxel-size to embed it as "
+            "it is"
         )
 
 
@@ -117,7 +119,10 @@ def embed_grid(
 
 
 def embed_at(
-    encoder: TrainedEncoder, volume: Volume, centres: Float[np.ndarray, "n 3"]
+    encoder: TrainedEncoder,
+    volume: Volume,
+    centres: Float[np.ndarray, "n 3"],
+    segmentation: Volume | None = None,
 ) -> Float32[np.ndarray, "n dim"]:
     """Embeddings at any places, one field of view at a time.
 
@@ -125,10 +130,19 @@ def embed_at(
         encoder: the encoder.
         volume: the volume, of the encoder's voxel size.
         centres: continuous voxels, ZYX; each is rounded to the nearest field of view.
+        segmentation: integer ids on the same grid, 0 for none; a field of view then shows only the
+            segment in its middle, and 0 around it. An encoder that is `masked` needs it.
 
     Raises:
         OutOfBoundsError: a field of view leaves the volume.
+        MismatchError: the encoder needs a segmentation.
+        DataError: the middle of a field of view belongs to no segment.
     """
+    if encoder.masked and segmentation is None:
+        raise MismatchError(
+            "this encoder was trained on fields of view that show one segment: to embed places of "
+            f"{volume.name} it needs a segmentation of that volume"
+        )
     normaliser = measure(volume)
     starts = np.rint(np.asarray(centres) - np.asarray(encoder.fov) / 2).astype(int)
     out = np.empty((len(starts), encoder.embedding_dim), np.float32)
@@ -136,7 +150,10 @@ def embed_at(
         part = starts[first : first + _PATCHES]
         blocks = np.zeros((_PATCHES, *encoder.fov), np.float32)  # one shape, compiled once
         for i, start in enumerate(part):
-            blocks[i] = normaliser(volume.read(Box.of_shape(encoder.fov, zyx(start))))
+            box = Box.of_shape(encoder.fov, zyx(start))
+            blocks[i] = normaliser(volume.read(box))
+            if segmentation is not None:
+                blocks[i] *= of_centre(segmentation.read(box))
         out[first : first + len(part)] = np.asarray(encoder.apply(jnp.asarray(blocks)))[
             : len(part), 0, 0, 0
         ]

@@ -14,10 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from embed.geometry import Zyx, ZyxFloat
+from embed.geometry import Zyx, ZyxFloat, thin_axes
 
-# A derivative across voxels this much longer than the shortest says little of the scale it is for.
-_THICK = 2.0
 # Under every root, because its gradient is infinite at zero.
 _LEAST = 1e-6
 # A Gaussian narrower than this, in voxels, is its middle voxel.
@@ -42,13 +40,12 @@ class FilterBank:
     fov: Zyx
     stride: Zyx
     places: Zyx
-    scales: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    scales: tuple[float, ...]
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Axes along which derivatives are taken: those whose voxels are not thick."""
-        shortest = min(self.voxel_size_nm)
-        return tuple(a for a, v in enumerate(self.voxel_size_nm) if v < _THICK * shortest)
+        """Axes along which derivatives are taken; across thick sections they mean little."""
+        return thin_axes(self.voxel_size_nm)
 
     @property
     def count(self) -> int:
@@ -68,8 +65,8 @@ class FilterBank:
         along_z = jnp.einsum("wz,nzyx->nwyx", weights, blocks)
         parts = dict(zip(pairs, jnp.split(along_z, len(pairs), axis=1), strict=True))
         means = jnp.asarray(np.concatenate([self._weights(0, scale, 0) for scale in self.scales]))
-        squares = jnp.einsum("wz,nzyx->nwyx", means, blocks**2)
-        squares = jnp.split(squares, len(self.scales), axis=1)
+        squared = jnp.einsum("wz,nzyx->nwyx", means, blocks**2)
+        squares = jnp.split(squared, len(self.scales), axis=1)
         found = [
             self._at_scale(parts, square, scale)
             for scale, square in zip(self.scales, squares, strict=True)

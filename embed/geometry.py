@@ -241,3 +241,12 @@ class Grid:
             for o, b, s, f in zip(self.start, last, self.stride, self.fov, strict=True)
         )
         return Box(start, stop)
+
+
+def thin_axes(voxel_size_nm: ZyxFloat) -> tuple[int, ...]:
+    """Axes whose voxels are less than twice as long as the shortest: all, or those of a section.
+
+    >>> thin_axes((45.0, 4.6, 4.6))
+    (1, 2)
+    """
+    return tuple(a for a, v in enumerate(voxel_size_nm) if v < 2 * min(voxel_size_nm))

@@ -1,11 +1,12 @@
 """Opens the volumes that a run is configured for, checked and normalised."""
 
 import functools
+import math
 
 from embed.config import RunConfig, VolumeConfig
 from embed.encoder import EncoderConfig
-from embed.errors import MismatchError, OutOfBoundsError
-from embed.geometry import Box
+from embed.errors import MismatchError, OutOfBoundsError, VolumeError
+from embed.geometry import Box, ZyxFloat, thin_axes, zyx_float
 from embed.normaliser import measure
 from embed.samples import locate
 from embed.sampling import TrainingVolume
@@ -16,8 +17,9 @@ def open_training_volumes(config: RunConfig) -> list[TrainingVolume]:
     """What `config.volumes` names.
 
     Raises:
-        VolumeError: one cannot be opened.
-        MismatchError: one has another voxel size than the encoder is made for.
+        VolumeError: one cannot be opened, or a segmentation does not hold integers.
+        MismatchError: one has another voxel size than the encoder is made for, or a segmentation
+            that is not on its grid.
         OutOfBoundsError: a box leaves its volume.
         DataError: one is constant or holds NaN.
     """
@@ -25,17 +27,86 @@ def open_training_volumes(config: RunConfig) -> list[TrainingVolume]:
 
 
 def _open(config: VolumeConfig, encoder: EncoderConfig) -> TrainingVolume:
+    volume = _opened(config.source, config, encoder.voxel_size_nm)
+    step = (1.0, 1.0, 1.0)
+    if config.resample:
+        step = _step(volume.frame.voxel_size_nm, encoder.voxel_size_nm)
+    else:
+        _require_voxel_size(volume, encoder)
+    box = _box(volume, config)
+    segmentation = _segmentation(config, volume, box)
+    return TrainingVolume(volume, box, measure(volume), segmentation, step)
+
+
+def _step(has: ZyxFloat, wants: ZyxFloat) -> ZyxFloat:
+    """Voxels of a volume per voxel of the encoder, ZYX.
+
+    Sections about as thick as the encoder's are left alone: a mixture of two sections shows
+    neither.
+    """
+    factors = [b / a for a, b in zip(has, wants, strict=True)]
+    thin = thin_axes(wants)
+    return zyx_float(
+        1.0 if a not in thin and 1 / 1.5 < f < 1.5 else f for a, f in enumerate(factors)
+    )
+
+
+def open_nearest(config: VolumeConfig, voxel_size_nm: ZyxFloat) -> Volume:
+    """The level of a volume that is nearest to a voxel size, ZYX; errors as of `open_volume`."""
+    return _opened(config.source, config, voxel_size_nm)
+
+
+def _opened(source: str, config: VolumeConfig, voxel_size_nm: ZyxFloat) -> Volume:
+    """The level nearest to a voxel size (ZYX), where there is more than one."""
     opened = functools.partial(
         open_volume,
-        locate(config.source),
+        locate(source),
         voxel_size_nm=config.voxel_size_nm,
         axes=config.axes,
     )
     volume = opened()
     if len(volume.description.levels) > 1:
-        volume = opened(at_voxel_size_nm=encoder.voxel_size_nm)
-    _require_voxel_size(volume, encoder)
-    return TrainingVolume(volume, _box(volume, config), measure(volume))
+        volume = opened(at_voxel_size_nm=voxel_size_nm)
+    return volume
+
+
+def _segmentation(config: VolumeConfig, volume: Volume, box: Box) -> Volume | None:
+    if config.segmentation is None:
+        return None
+    found = _opened(config.segmentation, config, volume.frame.voxel_size_nm)
+    if found.dtype.kind not in "iu":
+        raise VolumeError(
+            f"{found.name} holds {found.dtype}; a segmentation holds integers, the segment that "
+            "each voxel belongs to, and 0 for none"
+        )
+    if not _same_grid(found, volume):
+        raise MismatchError(
+            f"the segmentation {found.name} has {_grid_text(found)}, and {volume.name} has "
+            f"{_grid_text(volume)}: a segmentation lies on the grid of its volume, voxel on voxel"
+        )
+    if not found.box.contains(box):
+        raise OutOfBoundsError(
+            f"the box to train on, {box}, leaves the segmentation {found.name}, which is "
+            f"{found.box} (voxels, ZYX): name a box of {volume.name} that is segmented"
+        )
+    return found
+
+
+def _same_grid(a: Volume, b: Volume) -> bool:
+    """Whether voxels have one size, to a thousandth, and one place, to half a voxel."""
+    sizes = zip(a.frame.voxel_size_nm, b.frame.voxel_size_nm, strict=True)
+    origins = zip(a.frame.origin_nm, b.frame.origin_nm, b.frame.voxel_size_nm, strict=True)
+    return all(math.isclose(p, q, rel_tol=1e-3) for p, q in sizes) and all(
+        abs(p - q) < size / 2 for p, q, size in origins
+    )
+
+
+def _grid_text(volume: Volume) -> str:
+    size, origin = (
+        ", ".join(f"{v:g}" for v in reversed(values))
+        for values in (volume.frame.voxel_size_nm, volume.frame.origin_nm)
+    )
+    return f"voxels of ({size}) nm from ({origin}) nm (XYZ)"
 
 
 def _box(volume: Volume, config: VolumeConfig) -> Box:
@@ -57,5 +128,6 @@ def _require_voxel_size(volume: Volume, encoder: EncoderConfig) -> None:
         raise MismatchError(
             f"{volume.name} has voxels of {x} x {y} x {z} nm (XYZ) and the encoder is made for "
             f"{' x '.join(f'{v:g}' for v in reversed(wants))} nm: use a preset for such volumes, "
-            f"or change it with --encoder.voxel-size-nm {z} {y} {x} (ZYX)"
+            f"change it with --encoder.voxel-size-nm {z} {y} {x} (ZYX), or have it resampled "
+            "(resample=True in a preset)"
         )

@@ -8,7 +8,7 @@ from embed.checkpoint import TrainedEncoder, random_like
 from embed.dense import require_voxel_size
 from embed.errors import ConfigError
 from embed.evaluation import controls, protocol_fib, protocol_luc, protocol_vnc
-from embed.evaluation.candidate import Candidate
+from embed.evaluation.candidate import Candidate, input_of
 from embed.evaluation.features import Features
 from embed.evaluation.protocol import Protocol, Scores, TrainedOn, open_data
 from embed.evaluation.scoreboard import Metrics, Result, summarised
@@ -69,7 +69,7 @@ def evaluate(
         controls=means,
         sd_controls=deviations,
         n=task.counts,
-        split=task.split,
+        split=task.split | input_of(encoder, task),
         seeds=tuple(seeds),
         random_networks=min(task.random_networks, len(seeds)),
         fov=encoder.fov,

@@ -41,6 +41,11 @@ class Protocol(abc.ABC):
     random_networks: int = dataclasses.field(default=5, kw_only=True)
 
     @property
+    def segments(self) -> Shaped[np.ndarray, "z y x"] | None:
+        """The segment that each voxel belongs to, 0 for none; None where it is not known."""
+        return None
+
+    @property
     @abc.abstractmethod
     def chance(self) -> dict[str, float]:
         """What guessing would score."""

@@ -2,7 +2,8 @@
 
 Pairs of places a little apart, within one neuron or in two, ranked by similarity. Hard pairs lie in
 neurons that touch, easy ones in neurons that do not. An encoder sees the field of view, never the
-segmentation; the masked controls do see it, so they say what is there to be had.
+segmentation, unless it was trained on masked fields of view: then it is scored on such. The masked
+controls see it too, so they say what is there to be had, and are what a masked encoder has to beat.
 """
 
 import dataclasses
@@ -91,6 +92,11 @@ class SameNeuron(Protocol):
 
     bodies: Shaped[np.ndarray, "z y x"]
     pairs: Pairs
+
+    @property
+    def segments(self) -> Shaped[np.ndarray, "z y x"]:
+        """The bodies."""
+        return self.bodies
 
     @property
     def chance(self) -> dict[str, float]:

@@ -107,3 +107,27 @@ def test_a_configuration_that_was_changed_is_noticed(encoder, tmp_path):
 
     with pytest.raises(DataError, match="do not match its fingerprint"):
         load_encoder(file)
+
+
+def test_what_kind_of_input_an_encoder_wants_is_kept(encoder, tmp_path):
+    masked = dataclasses.replace(encoder, masked=True)
+
+    save_encoder(masked, tmp_path / FILE)
+
+    assert load_encoder(tmp_path).masked
+    assert random_like(masked).masked
+    assert masked.fingerprint != encoder.fingerprint
+
+
+def test_a_file_that_does_not_say_wants_whole_fields_of_view(encoder, tmp_path):
+    file = tmp_path / FILE
+    save_encoder(encoder, file)
+
+    def change(arrays):
+        about = json.loads(arrays["about.json"].tobytes())
+        del about["masked"]
+        arrays["about.json"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+
+    rewrite(file, change)
+
+    assert not load_encoder(file).masked

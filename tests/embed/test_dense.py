@@ -19,6 +19,7 @@ from embed.encoder import EncoderConfig, Stage
 from embed.errors import ConfigError, DataError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid
 from embed.normaliser import Normaliser, measure
+from embed.segments import of_centre
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,24 @@ def test_an_anisotropic_encoder_steps_as_its_config_says(write_volume):
     assert (grid.stride, grid.fov, grid.shape) == ((1, 4, 4), (3, 5, 5), (4, 9, 22))
     whole = embed_cutout(flat, voxels, measure(volume))
     np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def test_with_a_segmentation_a_place_shows_only_the_segment_in_its_middle(
+    encoder, tissue, tissue_volume, write_volume
+):
+    labels = np.random.default_rng(0).integers(1, 3, tissue.shape).astype(np.uint32)
+    segmentation = write_volume(labels, name="labels.zarr")
+    window = Box.of_shape(encoder.fov, (4, 5, 6)).slices
+    grey = measure(tissue_volume)(tissue[window]) * of_centre(labels[window])
+
+    (found,) = embed_at(encoder, tissue_volume, np.array([[7.5, 8.5, 9.5]]), segmentation)
+
+    (expected,) = np.asarray(encoder.apply(grey[None]))[:, 0, 0, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_an_encoder_that_wants_masks_is_not_run_without_a_segmentation(encoder, tissue_volume):
+    masked = dataclasses.replace(encoder, masked=True)
+
+    with pytest.raises(MismatchError, match="needs a segmentation of that volume"):
+        embed_at(masked, tissue_volume, np.array([[7.5, 8.5, 9.5]]))

@@ -193,13 +193,41 @@ def test_a_value_that_is_no_number_is_refused_with_its_box(write_volume, tiny):
         PairSampler([source], tiny, CONFIG).batch(0)
 
 
-def test_a_share_of_the_pairs_lies_at_one_place(real, tiny):
-    config = dataclasses.replace(CONFIG, same_place=0.5)
+def test_a_volume_of_other_voxels_is_resampled_to_blocks_of_the_encoder(write_volume, tiny):
+    """A ramp along x: half as many voxels to the micrometre are twice as steep a ramp."""
+    ramp = np.broadcast_to(np.arange(64, dtype=np.float32) / 16, (40, 48, 64)).copy()
+    volume = write_volume(ramp)
+    source = TrainingVolume(volume, volume.box, AS_THEY_ARE, step=(1.0, 1.0, 2.0))
 
-    pairs = [PairSampler([real], tiny, config).batch(step).views for step in range(40)]
+    views = PairSampler([source], tiny, CONFIG).batch(0).views
 
-    same = [np.array_equal(a, b) for views in pairs for a, b in zip(*views, strict=True)]
-    assert 0.3 < np.mean(same) < 0.7
+    assert views.shape[2:] == tiny.voxels(CONFIG.places)
+    np.testing.assert_allclose(np.diff(views, axis=-1), 2 / 16, atol=1e-3)
+    np.testing.assert_allclose(np.diff(views, axis=-2), 0, atol=1e-3)
+
+
+def test_zoom_cuts_blocks_of_other_sizes_and_gives_them_one_shape(write_volume, tiny):
+    ramp = np.broadcast_to(np.arange(64, dtype=np.float32) / 16, (40, 48, 64)).copy()
+    volume = write_volume(ramp)
+    source = TrainingVolume(volume, volume.box, AS_THEY_ARE)
+    config = dataclasses.replace(CONFIG, zoom=1.5)
+
+    views = [PairSampler([source], tiny, config).batch(step).views for step in range(20)]
+
+    slopes = 16 * np.array([np.diff(v, axis=-1).mean(axis=(2, 3, 4)) for v in views])
+    assert {v.shape[2:] for v in views} == {tiny.voxels(CONFIG.places)}
+    assert slopes.min() < 0.8
+    assert slopes.max() > 1.25
+    np.testing.assert_allclose(slopes[:, 0], slopes[:, 1], rtol=0.05)
+
+
+def test_hosts_cut_their_own_crops_of_one_step(real, tiny):
+    whole = PairSampler([real], tiny, CONFIG).batch(4)
+
+    parts = [PairSampler([real], tiny, CONFIG, own).batch(4) for own in (range(0, 2), range(2, 3))]
+
+    np.testing.assert_array_equal(np.concatenate([p.views for p in parts], axis=1), whole.views)
+    assert all(np.array_equal(part.groups, whole.groups) for part in parts)
 
 
 def threads():
@@ -239,8 +267,19 @@ def test_an_error_while_reading_ahead_reaches_the_one_who_waits(write_volume, ti
 
 
 @pytest.mark.parametrize(
-    "bad", [{"crops": 0}, {"places": (2, 0, 2)}, {"shift_nm": -1.0}, {"seed": -1}, {"seed": 2**32}]
+    "bad",
+    [
+        {"crops": 0},
+        {"places": (2, 0, 2)},
+        {"shift_nm": -1.0},
+        {"zoom": 0.9},
+        {"zoom": 2.0},
+        {"seed": -1},
+        {"seed": 2**32},
+    ],
 )
 def test_settings_out_of_range_are_refused(bad):
-    with pytest.raises(ConfigError, match=r"at least|a seed is a number from 0 to"):
+    with pytest.raises(
+        ConfigError, match=r"at least|a seed is a number from 0 to|zoom is a factor"
+    ):
         SamplingConfig(**bad)

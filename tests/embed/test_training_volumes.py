@@ -9,6 +9,7 @@ from embed.config import VolumeConfig
 from embed.errors import DataError, MismatchError, OutOfBoundsError, VolumeError
 from embed.geometry import Box
 from embed.training_volumes import open_training_volumes
+from tests import tubes
 
 
 def on(config, *volumes):
@@ -49,3 +50,47 @@ def test_a_constant_volume_is_refused(tiny_run, write_volume, tmp_path):
 
     with pytest.raises(DataError, match="is constant"):
         open_training_volumes(on(tiny_run, VolumeConfig(str(tmp_path / "volume.zarr"))))
+
+
+@pytest.fixture
+def stored(write_volume, tmp_path):
+    """A volume, and a way to name it together with labels that are stored beside it."""
+    noise = np.random.default_rng(0).integers(1, 255, tubes.SHAPE).astype(np.uint8)
+    write_volume(noise, name="grey.zarr")
+
+    def config(labels, box=None, **grid):
+        write_volume(labels, name="labels.zarr", **grid)
+        return VolumeConfig(
+            str(tmp_path / "grey.zarr"), segmentation=str(tmp_path / "labels.zarr"), box=box
+        )
+
+    return config
+
+
+def test_a_segmentation_is_opened_beside_its_volume(tiny_run, stored):
+    (source,) = open_training_volumes(on(tiny_run, stored(tubes.tubes())))
+
+    np.testing.assert_array_equal(source.segmentation.read(source.box), tubes.tubes())
+
+
+def test_a_segmentation_with_other_voxels_is_refused(tiny_run, stored):
+    config = stored(tubes.tubes(), voxel_size_nm=(10.0, 10.0, 20.0))
+
+    with pytest.raises(MismatchError, match=r"voxels of \(20, 10, 10\) nm .* on the grid of its"):
+        open_training_volumes(on(tiny_run, config))
+
+
+def test_a_segmentation_need_only_cover_what_is_trained_on(tiny_run, stored):
+    part, inside = tubes.tubes()[:30], ((0, 96), (0, 48), (0, 30))
+
+    open_training_volumes(on(tiny_run, stored(part, inside)))
+
+    with pytest.raises(
+        OutOfBoundsError, match=r"leaves the segmentation labels.*ZYX.*: name a box"
+    ):
+        open_training_volumes(on(tiny_run, stored(part)))
+
+
+def test_a_segmentation_of_floats_is_refused(tiny_run, stored):
+    with pytest.raises(VolumeError, match="holds float32; a segmentation holds integers"):
+        open_training_volumes(on(tiny_run, stored(tubes.tubes(np.float32))))

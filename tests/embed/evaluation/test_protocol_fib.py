@@ -53,6 +53,10 @@ def test_shuffled_bodies_score_chance(task):
     assert np.mean(scores["auc"]) == pytest.approx(0.5, abs=0.1)
 
 
+def test_the_segments_that_an_encoder_may_be_masked_with_are_the_bodies(task):
+    assert task.segments is task.bodies
+
+
 def test_what_tells_bodies_apart_in_the_volume_is_found_by_the_masked_controls(task):
     found = task.controls()
 
