@@ -12,5 +12,5 @@ from embed.sampling import SamplingConfig
 config = RunConfig(
     volumes=(VolumeConfig("sample"),),
     sampling=SamplingConfig(crops=8, places=(4, 4, 4), shift_nm=120.0),
-    train=TrainConfig(steps=300, save_every=100),
+    train=TrainConfig(steps=300, temperature=0.1, save_every=100),
 )

@@ -53,11 +53,10 @@ class EncoderConfig:
     voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)
     stages: tuple[Stage, ...] = (
         Stage(32, (5, 5, 5), (4, 4, 4)),
-        Stage(48, (3, 3, 3), blocks=1),
-        Stage(96, (2, 2, 2), (2, 2, 2), blocks=1),
+        Stage(128, (4, 4, 4), (2, 2, 2), blocks=1),
         Stage(192, (3, 3, 3), blocks=1),
     )
-    read: tuple[int, ...] = (1, 3)
+    read: tuple[int, ...] = (1, 2)
     embedding_dim: int = 64
 
     def __post_init__(self) -> None:

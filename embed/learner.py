@@ -1,8 +1,8 @@
-"""What is trained, and the compiled step that trains it."""
+"""What is trained, and the state that training changes."""
 
+import dataclasses
 import itertools
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax  # type: ignore[import-untyped]  # it ships no types
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
-from embed import augment, objective
+from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig, TrainConfig
 from embed.encoder import Encoder, EncoderConfig, unit
+from embed.errors import MismatchError
 from embed.filters import FilterBank
-from embed.geometry import Zyx
-from embed.sampling import Batch
 
 Metrics = dict[str, Array]
 METRICS = ("loss", "contrast", "filters", "accuracy", "alignment", "uniformity", "grad_norm")
@@ -40,9 +39,6 @@ class TrainState(NamedTuple):
     params: PyTree[Array]
     opt_state: optax.OptState
     sums: Metrics
-
-
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 class Projection(nnx.Module):
@@ -75,7 +71,10 @@ class Learner(nnx.Module):
 def make_filters(config: RunConfig) -> FilterBank:
     """The classical filters that embeddings are to predict."""
     encoder = config.encoder
-    return FilterBank(encoder.voxel_size_nm, encoder.fov, encoder.stride, config.sampling.places)
+    scales = config.train.filter_scales
+    return FilterBank(
+        encoder.voxel_size_nm, encoder.fov, encoder.stride, config.sampling.places, scales
+    )
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
@@ -101,67 +100,27 @@ def init_state(config: RunConfig) -> TrainState:
     return TrainState(jnp.zeros((), jnp.int32), params, opt_state, zero_metrics())
 
 
+def started_from(encoder: TrainedEncoder, config: RunConfig) -> TrainState:
+    """The state before the first step of a run that goes on with a trained encoder.
+
+    Raises:
+        MismatchError: the encoder has another shape than `config.encoder`; voxel sizes may differ.
+    """
+    voxels = config.encoder.voxel_size_nm
+    if dataclasses.replace(encoder.config, voxel_size_nm=voxels) != config.encoder:
+        raise MismatchError(
+            f"the encoder to start from has the shape {encoder.config}, and the run is configured "
+            f"for {config.encoder}: leave out the --encoder flags"
+        )
+    state = init_state(config)
+    params = jax.tree.map(lambda value: value, state.params)  # a copy: entries are replaced
+    params["encoder"] = jax.tree.map(jnp.asarray, encoder.params)
+    return state._replace(params=params)
+
+
 def zero_metrics() -> Metrics:
     """Sums of the metrics of no step."""
     return {name: jnp.zeros(()) for name in METRICS}
-
-
-def make_train_step(config: RunConfig) -> Step:
-    """Builds the compiled step: augment, embed, un-turn, project, compare, update."""
-    abstract = nnx.eval_shape(lambda: Learner(config, rngs=nnx.Rngs(0)))
-    graph, _ = nnx.split(abstract, nnx.Param)
-    optimizer = make_optimizer(config.train)
-    views_of = _make_views(config)
-    near = jnp.asarray(near_places(config))
-    per_crop = math.prod(config.sampling.places)
-    bank = make_filters(config)
-
-    def loss_and_metrics(params: PyTree[Array], batch: Batch, key: Array) -> tuple[Array, Metrics]:
-        learner = nnx.merge(graph, params)
-        views, groups = map(jnp.asarray, batch)
-        alike = (groups[:, None] == groups[None]) & ~jnp.eye(len(groups), dtype=bool)
-        ignored = near | jnp.repeat(jnp.repeat(alike, per_crop, 0), per_crop, 1)
-        blocks, symmetries = views_of(key, views)
-        grids = learner.encoder.features(blocks.astype(config.train.compute))
-        grids = jax.lax.map(lambda pair: augment.turn_back(*pair), (grids, symmetries))
-        a, b = unit(standardised(grids.reshape(2, -1, config.encoder.embedding_dim)))
-        head = learner.projection
-        contrast = objective.nt_xent(
-            head(a),
-            head(b),
-            config.train.temperature,
-            ignored=ignored,
-            decoupled=config.train.decoupled,
-        )
-        filters = jnp.zeros(())
-        if config.train.filters:
-            # Of the views as they were cut: what noise and tone curves hide is to be guessed.
-            clean = views.reshape(-1, *views.shape[2:])
-            wanted = standardised(bank(clean).reshape(2, -1, bank.count))
-            given = learner.filters(jnp.stack([a, b]) * math.sqrt(a.shape[-1]))
-            filters = jnp.mean((given - wanted) ** 2)
-        loss = contrast + config.train.filters * filters
-        return loss, {
-            "loss": loss,
-            "contrast": contrast,
-            "filters": filters,
-            "accuracy": objective.contrastive_accuracy(a, b, ignored),
-            "alignment": objective.alignment(a, b),
-            "uniformity": objective.uniformity(a),
-        }
-
-    @jax.jit
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(jax.random.key(config.sampling.seed), state.step)
-        gradient = jax.grad(loss_and_metrics, has_aux=True)
-        grads, metrics = gradient(state.params, batch, key)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        metrics["grad_norm"] = optax.tree.norm(grads)
-        sums = jax.tree.map(jnp.add, state.sums, metrics)
-        return TrainState(state.step + 1, params, opt_state, sums), metrics
-
-    return train_step
 
 
 def standardised(features: Float[Array, "view n dim"]) -> Float[Array, "view n dim"]:
@@ -196,31 +155,3 @@ def calibrated(
     bias[...] = jnp.asarray((np.asarray(bias[...]) - mean) / deviation, jnp.float32)
     kernel[...] = jnp.asarray(np.asarray(kernel[...]) / deviation, jnp.float32)
     return nnx.state(encoder, nnx.Param)
-
-
-def _make_views(config: RunConfig) -> Callable[[Array, Array], tuple[Array, Array]]:
-    encoder = config.encoder
-    # A place must be a place again after the turn, or partners would not show the same.
-    same = (encoder.fov, encoder.stride, config.sampling.places)
-    table = augment.symmetry_table(encoder.voxel_size_nm, *same)
-
-    def views_of(key: Array, views: Array) -> tuple[Array, Array]:
-        blocks = views.reshape(-1, *views.shape[2:])
-        choose, change = jax.random.split(key)
-        symmetries = table[jax.random.randint(choose, (len(blocks),), 0, len(table))]
-        # map, not vmap: under vmap a switch computes every branch (five times slower).
-        blocks = jax.lax.map(lambda pair: augment.turn(*pair), (blocks, symmetries))
-        keys = jax.random.split(change, len(blocks))
-        grey = jax.vmap(augment.change_grey, in_axes=(0, 0, None))
-        return grey(keys, blocks, config.augment), symmetries
-
-    return views_of
-
-
-def near_places(config: RunConfig) -> Bool[np.ndarray, "n n"]:
-    """Pairs of places of one step that are too near to be negatives of each other."""
-    places: Zyx = config.sampling.places
-    cells = np.stack(np.unravel_index(np.arange(math.prod(places)), places), axis=-1)
-    far = np.abs(cells[:, None] - cells[None]).max(axis=-1)
-    near = far < config.train.ignore_cells
-    return np.kron(np.eye(config.sampling.crops, dtype=bool), near)

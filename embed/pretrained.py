@@ -1,14 +1,18 @@
 """The encoders that come with voxkin, which stand for themselves under the name `pretrained`."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 from embed.checkpoint import TrainedEncoder, load_encoder
+from embed.config import RunConfig
 from embed.errors import MismatchError, NotFoundError
-from embed.geometry import ZyxFloat
+from embed.geometry import ZyxFloat, thin_axes, zyx
 
 NAME = "pretrained"
+# The preset that an encoder is adapted by.
+ADAPT = "adapt"
 FOLDER = Path(__file__).parent / "encoders"
 
 
@@ -54,6 +58,25 @@ def choose(size_near: SizeNear) -> TrainedEncoder:
     raise MismatchError(
         f"no pretrained encoder takes voxels of {_text(sizes[best])} nm (XYZ): {made_for}. Use "
         "another level of the volume, or train one: voxkin train fibsem --volume VOLUME --out RUN"
+    )
+
+
+def like_encoder(preset: RunConfig, encoder: TrainedEncoder) -> RunConfig:
+    """The settings of a preset for an encoder that is there already.
+
+    Where its voxels are thick along an axis, blocks have few places along it, and filters that suit
+    voxels so small in the plane.
+    """
+    thin = thin_axes(encoder.voxel_size_nm)
+    if len(thin) == 3:
+        return dataclasses.replace(preset, encoder=encoder.config)
+    places = zyx(5 if axis in thin else 3 for axis in range(3))
+    return dataclasses.replace(
+        preset,
+        encoder=encoder.config,
+        sampling=dataclasses.replace(preset.sampling, places=places, shift_nm=100.0),
+        augment=dataclasses.replace(preset.augment, section_jitter=0.2),
+        train=dataclasses.replace(preset.train, filter_scales=(2.0, 4.0, 8.0, 16.0)),
     )
 
 

@@ -2,24 +2,30 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
-from embed.checkpoint import FILE, TrainedEncoder, save_encoder
+from embed.checkpoint import FILE, TOLERANCE, TrainedEncoder, save_encoder
 from embed.config import RunConfig, read_config, save_config, to_json
-from embed.errors import DataError, MismatchError
-from embed.learner import TrainState, calibrated, init_state, make_train_step, zero_metrics
+from embed.devices import make_mesh, on_every_device, spread
+from embed.errors import DataError, MismatchError, StorageError
+from embed.learner import TrainState, calibrated, init_state, started_from, zero_metrics
+from embed.reporting.config import ReportConfig
+from embed.reporting.page import FILE as PAGE
+from embed.reporting.reporter import Reporter, trained_on
+from embed.reporting.starvation import Starvation
 from embed.resume import TrainingStates
 from embed.sampling import PairSampler, TrainingVolume
-from embed.storage import is_free, reports_storage, write_bytes
+from embed.step import make_train_step
+from embed.storage import is_free
 
 # Some ten thousand places: mean and deviation are then good to one per cent.
 _CALIBRATION_STEPS = 20
@@ -34,12 +40,14 @@ class Progress:
         steps: in all.
         loss: of the newest logged step.
         places_per_s: locations embedded per second since the first step, both views counted.
+        saved: step of the newest saved state; 0 for none.
     """
 
     step: int
     steps: int
     loss: float
     places_per_s: float
+    saved: int
 
 
 def fit(
@@ -47,6 +55,8 @@ def fit(
     volumes: list[TrainingVolume],
     run: Path,
     *,
+    init: TrainedEncoder | None = None,
+    report: ReportConfig | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> TrainedEncoder | None:
     """Trains, or goes on with what is in `run`, until the last step or a request to stop.
@@ -54,65 +64,138 @@ def fit(
     Args:
         config: the settings; a run that exists must have the same.
         volumes: what `config.volumes` names, opened.
-        run: the directory of the run: config.json, metrics.jsonl, states/ and encoder.npz.
+        run: the directory of the run: config.json, metrics.jsonl, scores.jsonl, states/, sheets/,
+            tensorboard/, report.html and encoder.npz.
+        init: the encoder to start from, of the shape that `config` has; random if not given.
+        report: what is told of the run besides; changes nothing of what is learnt.
         progress: called after every step.
 
     Returns:
-        The encoder, or None if SIGTERM or SIGINT asked to stop; the state is then saved.
+        The encoder, or None if SIGTERM or SIGINT asked to stop; the state is then saved, unless
+        it has collapsed: then the last good one is kept.
 
     Raises:
-        MismatchError: the directory holds a run with other settings.
-        DataError: the loss is no longer a number; the last saved state stays.
+        MismatchError: the directory holds a run with other settings, or `init` has another shape.
+        DataError: the loss is no longer a number, or embeddings have collapsed; the last good state
+            stays.
         StorageError: the disk refuses.
     """
     # Before the directory is claimed: a volume that is too small must leave nothing behind.
     sampler = PairSampler(volumes, config.encoder, config.sampling)
+    mesh = make_mesh(config.sampling.crops)
+    reporter = Reporter(config, report or ReportConfig(), volumes, run)
     _claim(config, run)
     with TrainingStates(run) as states, _stop_requests() as stop:
-        state = init_state(config)
+        state = init_state(config) if init is None else started_from(init, config)
         if states.latest is not None:
             state = states.restore(states.latest, state)
-        _keep_metrics_until(run, int(state.step))
-        state = _loop(config, sampler, state, states, run, stop, progress)
+        state = on_every_device(state, mesh)
+        start = int(state.step)
+        if start < config.train.steps:
+            reporter.begin(start)
+            loop = _Loop(config, sampler, mesh, reporter, states, stop, progress)
+            with _told(reporter):
+                state = loop.run(state)
     encoder = _export(config, volumes, sampler, state, run)
-    return encoder if int(state.step) == config.train.steps else None
+    done = int(state.step) == config.train.steps
+    if start < config.train.steps or not (run / PAGE).exists():
+        stopped = f"Stopped at step {int(state.step):,}; the same command goes on."
+        reporter.write(f"Finished: {config.train.steps:,} steps." if done else stopped)
+    return encoder if done else None
 
 
-def _loop(
-    config: RunConfig,
-    sampler: PairSampler,
-    state: TrainState,
-    states: TrainingStates,
-    run: Path,
-    stop: threading.Event,
-    progress: Callable[[Progress], None],
-) -> TrainState:
-    train_step = make_train_step(config)
-    steps, start = config.train.steps, int(state.step)
-    places = 2 * config.sampling.crops * math.prod(config.sampling.places)
-    began, loss = time.monotonic(), math.nan
-    with contextlib.closing(sampler.ahead(start, steps)) as batches:
-        for step, batch in enumerate(batches, start + 1):
-            state, _ = train_step(state, batch)
-            log = step % config.train.log_every == 0 or step in (1, steps)
-            last = step == steps or stop.is_set()
-            save = last or step % config.train.save_every == 0
-            # The first step compiles, which says nothing of those to come.
-            steps_per_s = (step - start - 1) / (time.monotonic() - began)
-            if log or save or step == start + 1:  # fetching the means is the only wait
-                means = _means(config, state, states)
-                loss = means["loss"]
-            if step == start + 1:
-                began = time.monotonic()
-            if log:
-                _log(run, {"step": step, **means, "steps_per_s": round(steps_per_s, 3)})
-                state = state._replace(sums=zero_metrics())
-            if save:
-                states.save(step, state)
-            progress(Progress(step, steps, loss, places * steps_per_s))
-            if last:
-                break
-    return state
+@contextlib.contextmanager
+def _told(reporter: Reporter) -> Iterator[None]:
+    """Writes into the report why a run ended early."""
+    try:
+        yield
+    except DataError as error:
+        with contextlib.suppress(StorageError):  # what ended the run is the news
+            reporter.write(f"Stopped: {error}", good=False)
+        raise
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Loop:
+    """One start of a run."""
+
+    config: RunConfig
+    sampler: PairSampler
+    mesh: Mesh | None
+    reporter: Reporter
+    states: TrainingStates
+    stop: threading.Event
+    progress: Callable[[Progress], None]
+
+    def run(self, state: TrainState) -> TrainState:
+        """Trains on from a state; returns the newest good one."""
+        train_step = make_train_step(self.config, self.mesh)
+        config, steps, start = self.config.train, self.config.train.steps, int(state.step)
+        places = 2 * self.config.sampling.crops * math.prod(self.config.sampling.places)
+        began, loss, good, saved = time.monotonic(), math.nan, state, start
+        batches = contextlib.closing(self.sampler.ahead(start, steps))
+        with batches as ahead, Starvation() as starvation:
+            for step, batch in enumerate(starvation.timed(ahead), start + 1):
+                state, _ = train_step(state, spread(batch, self.mesh))
+                starvation.given(state.step)
+                log = step % config.log_every == 0 or step in (1, steps)
+                last = step == steps or self.stop.is_set()
+                save = last or step % config.save_every == 0
+                if log or save or step == start + 1:  # fetching the means is the only wait
+                    means = self._means(state)
+                    loss = means["loss"]
+                # The first step compiles, which says nothing of those to come.
+                steps_per_s = (step - start - 1) / (time.monotonic() - began)
+                if step == start + 1:
+                    began = time.monotonic()
+                if log:
+                    speed = {"steps_per_s": round(steps_per_s, 3)}
+                    if step > start + 1:
+                        speed["places_per_s"] = round(places * steps_per_s, 1)
+                    speed["starved"] = round(starvation.share(), 4)
+                    self.reporter.log({"step": step, **means, **speed})
+                    state = state._replace(sums=on_every_device(zero_metrics(), self.mesh))
+                if save and self._save(step, state):
+                    good, saved = state, step
+                self.progress(Progress(step, steps, loss, places * steps_per_s, saved))
+                if last:
+                    break
+        return good
+
+    def _save(self, step: int, state: TrainState) -> bool:
+        """Saves a state that has not collapsed, and tells of it; returns whether it did."""
+        steps = self.config.train.steps
+        # A state saved because of a stop is not told of: a run that was not stopped has none.
+        due = step % self.config.train.save_every == 0 or step == steps
+        params, kept = state.params["encoder"], self._kept
+        healthy = self.reporter.accepts(step, params, kept, due=due, last=step == steps)
+        if due:
+            self.reporter.score(step, params)
+        if healthy:
+            self.states.save(step, state)
+        if due:
+            self.reporter.draw(step)
+            self.reporter.write(f"Training: {step:,} of {steps:,} steps.")
+        return healthy
+
+    @property
+    def _kept(self) -> str:
+        last = self.states.latest
+        return "no state was saved yet" if last is None else f"the last saved is of step {last}"
+
+    def _means(self, state: TrainState) -> dict[str, float]:
+        """The mean metrics of the steps since the last line; resuming changes nothing."""
+        step, every = int(state.step), self.config.train.log_every
+        logged = max((step - 1) // every * every, min(step - 1, 1))
+        means = {k: float(v) / (step - logged) for k, v in jax.device_get(state.sums).items()}
+        for name, what in (("loss", "loss"), ("grad_norm", "gradient")):
+            if not math.isfinite(means[name]):
+                raise DataError(
+                    f"the {what} became {means[name]} between steps {logged} and {step}; "
+                    f"{self._kept}. A smaller learning rate than "
+                    f"{self.config.train.learning_rate} usually helps"
+                )
+        return means
 
 
 def _claim(config: RunConfig, run: Path) -> None:
@@ -122,7 +205,8 @@ def _claim(config: RunConfig, run: Path) -> None:
         save_config(config, run)
         return
     old, new = _flat(to_json(read_config(run))), _flat(to_json(config))
-    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    differ = (name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name))
+    names = [name for name in differ if not name.startswith("report.")]  # they change no run
     if names:
         what = "; ".join(f"{n} was {old.get(n)}, now {new.get(n)}" for n in names[:3])
         raise MismatchError(
@@ -161,43 +245,6 @@ def _stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _means(config: RunConfig, state: TrainState, states: TrainingStates) -> dict[str, float]:
-    """The mean metrics of the steps since the last line of them; resuming changes nothing."""
-    step, every = int(state.step), config.train.log_every
-    logged = max((step - 1) // every * every, min(step - 1, 1))
-    means = {k: float(v) / (step - logged) for k, v in jax.device_get(state.sums).items()}
-    for name, what in (("loss", "loss"), ("grad_norm", "gradient")):
-        if not math.isfinite(means[name]):
-            last = states.latest
-            kept = "no state was saved yet" if last is None else f"the last saved is of step {last}"
-            raise DataError(
-                f"the {what} became {means[name]} between steps {logged} and {step}; {kept}. A "
-                f"smaller learning rate than {config.train.learning_rate} usually helps"
-            )
-    return means
-
-
-def _log(run: Path, line: Mapping[str, float | int]) -> None:
-    with reports_storage(f"write {run / 'metrics.jsonl'}"), (run / "metrics.jsonl").open("a") as f:
-        f.write(json.dumps(line) + "\n")
-
-
-def _keep_metrics_until(run: Path, step: int) -> None:
-    """Drops the lines of steps that will be done again."""
-    file = run / "metrics.jsonl"
-    if file.exists():
-        lines = [line for line in file.read_text().splitlines() if _step_of(line) <= step]
-        write_bytes(file, "".join(line + "\n" for line in lines).encode())
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of metrics; infinity for one that a kill cut short."""
-    try:
-        return float(json.loads(line)["step"])
-    except json.JSONDecodeError:
-        return math.inf
-
-
 def _export(
     config: RunConfig,
     volumes: list[TrainingVolume],
@@ -205,17 +252,16 @@ def _export(
     state: TrainState,
     run: Path,
 ) -> TrainedEncoder:
-    trained_on = tuple(
-        {
-            "name": source.volume.name,
-            "source": v.source,
-            "box_zyx": [*zip(source.box.start, source.box.stop, strict=True)],
-            "attributes": source.volume.attributes,
-        }
-        for v, source in zip(config.volumes, volumes, strict=True)
-    )
-    views = (sampler.batch(step).views for step in range(_CALIBRATION_STEPS))
+    origins = trained_on(config, volumes)
+    views = (sampler.batch(step).seen for step in range(_CALIBRATION_STEPS))
     params = calibrated(state.params["encoder"], config.encoder, views)
-    encoder = TrainedEncoder(config.encoder, params, int(state.step), trained_on)
+    encoder = TrainedEncoder(
+        config.encoder,
+        params,
+        int(state.step),
+        origins,
+        tolerance=TOLERANCE * config.sampling.zoom,
+        masked=sampler.masked,
+    )
     save_encoder(encoder, run / FILE)
     return encoder

@@ -1,5 +1,6 @@
 """A tiny encoder, a crop of real tissue, and a way to store voxels, for the tests of embed."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from embed.checkpoint import TrainedEncoder, random_encoder
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
 from embed.geometry import Box, ZyxFloat
+from embed.learner import TrainState, init_state
+from embed.normaliser import measure
 from embed.samples import PATH
-from embed.sampling import SamplingConfig
+from embed.sampling import PairSampler, SamplingConfig, TrainingVolume
+from embed.step import make_train_step
 from embed.volume import Volume, open_volume
 
 TINY = EncoderConfig(
@@ -23,6 +27,7 @@ TINY = EncoderConfig(
 """Sees 7 voxels of 10 nm and steps 2."""
 
 WriteVolume = Callable[..., Volume]
+Learnt = tuple[RunConfig, PairSampler, TrainState, list[dict[str, float]]]
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +94,21 @@ def _stored(path: Path, voxels: np.ndarray, voxel_size_nm: ZyxFloat = (10.0, 10.
     }
     ts.open(spec, create=True, delete_existing=True).result().write(voxels).result()
     return open_volume(path)
+
+
+@pytest.fixture(scope="session")
+def learnt(tissue_volume: Volume, tiny_run: RunConfig) -> Learnt:
+    """Forty steps on real tissue: config, sampler, the state after them and their metrics."""
+    config = dataclasses.replace(
+        tiny_run,
+        sampling=SamplingConfig(crops=4, places=(3, 3, 3), shift_nm=10.0),
+        train=TrainConfig(steps=40, learning_rate=3e-3, projection=(8,), ignore_cells=2),
+    )
+    source = TrainingVolume(tissue_volume, tissue_volume.box, measure(tissue_volume))
+    sampler = PairSampler([source], config.encoder, config.sampling)
+    state, step = init_state(config), make_train_step(config)
+    metrics = []
+    for index in range(config.train.steps):
+        state, found = step(state, sampler.batch(index))
+        metrics.append({name: float(value) for name, value in found.items()})
+    return config, sampler, state, metrics

@@ -1,15 +1,17 @@
 """Tests of `voxkin train`: what it makes, what it refuses, and how it stops and goes on."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.commandline import BAD, Voxkin, bad_volume, files, signal_when
+from tests.commandline import BAD, SHAPE, Voxkin, bad_volume, files, signal_when, write_volume
 
 ROOT = Path(__file__).parents[3]
 LONG = ("--train.steps", 400, "--train.save-every", 1000)
@@ -19,13 +21,16 @@ def _metrics(run: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_a_run_holds_encoder_settings_metrics_and_curves(run):
+def test_a_run_holds_encoder_settings_figures_sheets_and_report(run):
     assert {path.name for path in run.iterdir()} == {
         "config.json",
         "encoder.npz",
         "metrics.jsonl",
-        "report.png",
+        "report.html",
+        "scores.jsonl",
+        "sheets",
         "states",
+        "tensorboard",
     }
     assert _metrics(run) == [1, 5, 10, 12]
 
@@ -37,7 +42,8 @@ def test_the_same_command_again_does_nothing_anew(voxkin, preset, volume, run):
 
     assert told.code == 0
     assert told.err == "all 12 steps were done before\n"
-    assert f"is in {run}" in told.out
+    assert f"is in {run}, its report is {run / 'report.html'}" in told.out
+    assert re.search(r"^loss \d+\.\d{3} \(from .*RankMe \d\.\d of 8 · .* places/s", told.out)
     assert f"next: voxkin embed {run} --volume VOLUME --out ATLAS" in told.out
     after = files(run)
     assert [name for name in before if before[name] != after[name]] == []
@@ -48,6 +54,8 @@ def test_json_is_one_value(voxkin, preset, volume, run):
 
     assert told.json["steps"] == 12
     assert told.json["embedding_dim"] == 8
+    assert told.json["report"] == str(run / "report.html")
+    assert 1 < told.json["figures"]["rank_me"] < 8
     assert told.json["fov_voxels"] == {"x": 7, "y": 7, "z": 7}
 
 
@@ -115,6 +123,8 @@ def test_flags_before_the_preset_are_refused(voxkin, tmp_path):
         (["smoke"], "--out RUN"),
         (["smoke", "--out", "run", "--train.steps", "0"], "at least 1"),
         (["smoke", "--out", "run", "--train.steps", "many"], "--train.steps"),
+        (["smoke", "--out", "run", "--report.places", "-1"], "at least 0"),
+        (["smoke", "--out", "run", "--report.unlabelled", "0"], "of a label volume"),
     ],
 )
 def test_what_is_missing_or_out_of_range_is_named(voxkin, words, said):
@@ -188,7 +198,24 @@ def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
     again = voxkin(*words)
 
     assert full.returncode == 2
-    assert full.stderr.startswith("voxkin train: cannot save the training state of step 4")
+    assert full.stderr.startswith("voxkin train: cannot ")
+    assert "a file would be larger than the system allows here" in full.stderr
     assert full.stderr.count("\n") == 1
     assert again.code == 0
     assert _metrics(tmp_path / "run") == [1, 5, 10, 12]
+
+
+def test_labels_are_scored_and_a_report_can_be_had_without_figures(
+    voxkin, preset, volume, tissue, tmp_path
+):
+    values = (np.arange(SHAPE[1])[None, :, None] // 8 % 2) * np.ones(SHAPE)
+    labels = write_volume(tmp_path / "labels.zarr", values.astype(np.uint8))
+    words = ("train", preset, "--volume", volume, "--json", "--out")
+
+    scored = voxkin(*words, tmp_path / "scored", "--report.labels", labels)
+    bare = voxkin(*words, tmp_path / "bare", "--report.places", 0)
+
+    assert 0 < scored.json["figures"]["ap_25"] <= 1
+    assert "rank_me" not in bare.json["figures"]
+    assert scored.json["encoder"] == bare.json["encoder"]
+    assert not (tmp_path / "bare" / "scores.jsonl").exists()
