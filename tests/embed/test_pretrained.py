@@ -7,6 +7,7 @@ import pytest
 
 from embed import pretrained
 from embed.checkpoint import random_encoder, save_encoder
+from embed.config import load_preset
 from embed.encoder import EncoderConfig, Stage
 from embed.errors import MismatchError, NotFoundError
 
@@ -59,6 +60,17 @@ def test_a_path_is_a_path(folder, tmp_path):
     found = pretrained.find_encoder(tmp_path / "mine.npz", lambda size: size)
 
     assert found.fingerprint == encoder.fingerprint
+
+
+def test_an_encoder_of_thick_sections_is_adapted_on_flat_blocks():
+    preset = load_preset("adapt")
+    cubic, flat = (
+        random_encoder(dataclasses.replace(SMALL, voxel_size_nm=size)) for size in MADE_FOR.values()
+    )
+
+    assert pretrained.like_encoder(preset, flat).sampling.places == (3, 5, 5)
+    assert pretrained.like_encoder(preset, cubic).sampling == preset.sampling
+    assert pretrained.like_encoder(preset, flat).encoder == flat.config
 
 
 def test_an_installation_without_encoders_says_so(tmp_path, monkeypatch):

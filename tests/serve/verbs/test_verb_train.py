@@ -8,9 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from embed.checkpoint import load_encoder
+from embed.config import read_config
 from tests.commandline import BAD, SHAPE, Voxkin, bad_volume, files, signal_when, write_volume
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +71,33 @@ def test_other_settings_than_those_of_the_run_are_refused_by_name(voxkin, preset
     assert files(run) == before
 
 
+SHORT = (
+    *("--train.steps", 2, "--sampling.crops", 2, "--sampling.places", 2, 2, 2),
+    *("--train.ignore-cells", 1, "--train.filter-scales", 1, "--report.places", 0),
+)
+
+
+def test_training_goes_on_with_an_encoder_and_its_shape(voxkin, volume, run, tmp_path):
+    given = load_encoder(run)
+
+    told = voxkin("train", "--init", run, "--volume", volume, "--out", tmp_path / "new", *SHORT)
+
+    assert told.code == 0, told.err
+    found, config = load_encoder(tmp_path / "new"), read_config(tmp_path / "new")
+    assert found.config == given.config
+    assert config.init == given.fingerprint
+    # Two steps of a small learning rate leave the first kernel nearly as it was.
+    old, new = (np.asarray(jax.tree.leaves(e.params["stages"])[1]) for e in (given, found))
+    np.testing.assert_allclose(new, old, atol=2e-3)
+    assert not np.array_equal(new, old)
+
+
+def test_an_encoder_to_start_from_needs_a_volume(voxkin, run, tmp_path):
+    ended = voxkin("train", "--init", run, "--out", tmp_path / "new")
+
+    assert "name what to train it on with --volume" in ended.complaint
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_volume_is_refused(voxkin, preset, tissue, tmp_path, kind):
     path = bad_volume(kind, tissue, tmp_path)
@@ -97,7 +127,7 @@ def test_flags_that_do_not_fit_together_are_refused(voxkin, preset, tmp_path, wo
 def test_an_unknown_preset_is_refused_with_those_there_are(voxkin, tmp_path):
     ended = voxkin("train", "fibsme", "--out", tmp_path / "run")
 
-    assert "there are demo, fibsem, sections, smoke" in ended.complaint
+    assert "there are adapt, demo, fibsem, " in ended.complaint
 
 
 @pytest.mark.parametrize(
