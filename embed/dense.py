@@ -36,6 +36,20 @@ def require_voxel_size(encoder: TrainedEncoder, volume: Volume) -> None:
         )
 
 
+def require_unmasked(encoder: TrainedEncoder) -> None:
+    """Checks that an encoder is one for whole fields of view.
+
+    Raises:
+        MismatchError: it was trained on fields of view masked to a segment.
+    """
+    if encoder.masked:
+        raise MismatchError(
+            "this encoder was trained on fields of view masked to one segment, and a dense run "
+            "shows all of them whole: use one that was trained without --segmentation, or with "
+            "--sampling.segments.mask 0"
+        )
+
+
 def require_stride(encoder: TrainedEncoder, stride: Zyx) -> None:
     """Checks that a stride is a multiple of the encoder's on every axis.
 

@@ -18,7 +18,13 @@ from jaxtyping import Bool
 
 from embed.atlas import Atlas, AtlasInfo
 from embed.checkpoint import FILE, TrainedEncoder, load_encoder, save_encoder
-from embed.dense import block_shape, embed_cells, require_stride, require_voxel_size
+from embed.dense import (
+    block_shape,
+    embed_cells,
+    require_stride,
+    require_unmasked,
+    require_voxel_size,
+)
 from embed.errors import DataError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.ledger import Mark
@@ -52,12 +58,14 @@ def create_atlas(
         any_voxel_size: embeds a volume of another voxel size than the encoder was made for.
 
     Raises:
-        MismatchError: the voxel sizes differ, or another atlas is at `path`.
+        MismatchError: the voxel sizes differ, the encoder wants masked fields of view, or another
+            atlas is at `path`.
         OutOfBoundsError: the box leaves the volume or is smaller than the field of view.
         ConfigError: the stride is not a multiple of the encoder's.
         DataError: the volume is constant or holds NaN.
         StorageError: the disk refuses.
     """
+    require_unmasked(encoder)
     if not any_voxel_size:
         require_voxel_size(encoder, volume)
     if box is not None and not volume.box.contains(box):

@@ -1,5 +1,6 @@
 """Tests of embed/inference.py: every location once, whatever happens on the way."""
 
+import dataclasses
 import json
 import os
 import resource
@@ -376,6 +377,15 @@ def test_a_volume_smaller_than_the_field_of_view_is_refused_by_name(
 
     with pytest.raises(OutOfBoundsError, match=r"volume: a box of \(40, 6, 56\) voxels .ZYX. is"):
         create_atlas(encoder, volume, tmp_path / "a", run="r")
+
+
+def test_an_encoder_of_masked_fields_of_view_makes_no_dense_atlas(encoder, tissue_volume, tmp_path):
+    masked = dataclasses.replace(encoder, masked=True)
+
+    with pytest.raises(MismatchError, match="masked to one segment, and a dense run shows all"):
+        create_atlas(masked, tissue_volume, tmp_path / "a", run="r")
+
+    assert not (tmp_path / "a").exists()
 
 
 def test_another_voxel_size_is_refused_unless_it_is_wanted(encoder, tissue, write_volume, tmp_path):
