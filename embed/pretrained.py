@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embed.checkpoint import TrainedEncoder, load_encoder
 from embed.config import RunConfig
-from embed.errors import MismatchError, NotFoundError
+from embed.errors import MismatchError, NotFoundError, VolumeError
 from embed.geometry import ZyxFloat, thin_axes, zyx
 
 NAME = "pretrained"
@@ -46,18 +46,26 @@ def choose(size_near: SizeNear) -> TrainedEncoder:
     encoders = {file.stem: load_encoder(file) for file in sorted(FOLDER.glob("*.npz"))}
     if not encoders:
         raise NotFoundError(f"there are no pretrained encoders in {FOLDER}; install voxkin again")
-    sizes = {name: size_near(encoder.voxel_size_nm) for name, encoder in encoders.items()}
-    best = min(encoders, key=lambda name: _distance(encoders[name].voxel_size_nm, sizes[name]))
-    if encoders[best].takes(sizes[best]):
-        return encoders[best]
+    suiting: dict[float, TrainedEncoder] = {}
+    refusal = "its voxels are of another size"
+    for encoder in encoders.values():
+        try:
+            size = size_near(encoder.voxel_size_nm)
+        except VolumeError as error:  # no level is anywhere near, or sizes are not stated
+            refusal = str(error)
+            continue
+        if encoder.takes(size):
+            suiting[_distance(encoder.voxel_size_nm, size)] = encoder
+    if suiting:
+        return suiting[min(suiting)]
     made_for = "; ".join(
         f"{name} is made for {_text(encoder.voxel_size_nm)} nm, up to a factor of "
         f"{encoder.tolerance:.3g} on each axis"
         for name, encoder in encoders.items()
     )
     raise MismatchError(
-        f"no pretrained encoder takes voxels of {_text(sizes[best])} nm (XYZ): {made_for}. Use "
-        "another level of the volume, or train one: voxkin train fibsem --volume VOLUME --out RUN"
+        f"no pretrained encoder takes this volume: {refusal}. {made_for} (XYZ). Or train one: "
+        "voxkin train fibsem --volume VOLUME --out RUN"
     )
 
 

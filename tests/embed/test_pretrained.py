@@ -9,7 +9,7 @@ from embed import pretrained
 from embed.checkpoint import random_encoder, save_encoder
 from embed.config import load_preset
 from embed.encoder import EncoderConfig, Stage
-from embed.errors import MismatchError, NotFoundError
+from embed.errors import MismatchError, NotFoundError, VolumeError
 
 SMALL = EncoderConfig(stages=(Stage(8, (3, 3, 3)),), read=(0,), embedding_dim=4)
 MADE_FOR = {"isotropic": (10.0, 10.0, 10.0), "sections": (36.0, 5.2, 5.2)}
@@ -28,7 +28,10 @@ def chosen(*levels):
     """The voxel size of the encoder for a volume that has levels of these sizes."""
 
     def nearest(wanted):
-        return min(levels, key=lambda size: abs(size[2] - wanted[2]) + abs(size[0] - wanted[0]))
+        best = min(levels, key=lambda size: abs(size[2] - wanted[2]) + abs(size[0] - wanted[0]))
+        if not all(0.66 < a / b < 1.5 for a, b in zip(best, wanted, strict=True)):
+            raise VolumeError("no level is near")
+        return best
 
     return pretrained.find_encoder(Path("pretrained"), nearest).voxel_size_nm
 
@@ -49,7 +52,9 @@ def test_the_encoder_that_suits_the_voxels_is_chosen(folder, levels, name):
 
 
 def test_voxels_that_none_takes_are_refused_and_those_there_are_named(folder):
-    with pytest.raises(MismatchError, match=r"100 x 100 x 100 nm.*isotropic is made for 10 x 10"):
+    with pytest.raises(
+        MismatchError, match=r"takes this volume: no level is near. isotropic is made for 10 x 10"
+    ):
         chosen((100.0, 100.0, 100.0))
 
 
