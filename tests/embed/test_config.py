@@ -58,7 +58,7 @@ def test_a_run_needs_a_volume():
 
 
 def test_a_misspelt_preset_lists_those_there_are():
-    with pytest.raises(NotFoundError, match=r"no preset 'fibsm'; there are demo, fibsem"):
+    with pytest.raises(NotFoundError, match=r"no preset 'fibsm'; there are adapt, demo, fibsem"):
         load_preset("fibsm")
 
 

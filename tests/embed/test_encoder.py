@@ -124,13 +124,13 @@ def test_a_mirrored_network_gives_the_mirrored_grid(config):
     np.testing.assert_allclose(np.flip(there, (1, 2, 3)), here, atol=1e-5)
 
 
-def test_the_default_sees_33_voxels_steps_8_and_reads_two_cells_of_its_second_stage():
+def test_the_default_sees_33_voxels_steps_8_and_reads_the_middle_cell_of_its_second_stage():
     config = EncoderConfig()
 
     assert (config.fov, config.stride) == ((33, 33, 33), (8, 8, 8))
-    assert config.reach(1) == ((13, 13, 13), (4, 4, 4))
-    assert config.window(1) == ((2, 2, 2), (2, 2, 2))
-    assert config.window(3) == ((0, 0, 0), (1, 1, 1))
+    assert config.reach(1) == ((17, 17, 17), (8, 8, 8))
+    assert config.window(1) == ((1, 1, 1), (1, 1, 1))
+    assert config.window(2) == ((0, 0, 0), (1, 1, 1))
 
 
 def test_a_network_of_flat_kernels_steps_less_across_sections_than_along_them():
@@ -160,10 +160,10 @@ def test_a_window_is_one_cell_where_one_lies_in_the_middle():
         ({"stages": (Stage(8, (3, 0, 3)),), "read": (0,)}, "at least 1"),
         ({"stages": (Stage(8, (3, 3, 3), (1, 1, 0)),), "read": (0,)}, "at least 1"),
         ({"stages": (Stage(8, (3, 3, 3), blocks=-1),), "read": (0,)}, "stage 0"),
-        ({"read": (1,)}, "ends with 3; got"),
-        ({"read": (4, 3)}, "stages 0 to 3"),
-        ({"read": (3, 1)}, "rising order"),
-        ({"read": (1, 1, 3)}, "rising order"),
+        ({"read": (1,)}, "ends with 2; got"),
+        ({"read": (3, 2)}, "stages 0 to 2"),
+        ({"read": (2, 1)}, "rising order"),
+        ({"read": (1, 1, 2)}, "rising order"),
     ],
 )
 def test_settings_that_make_no_network_are_refused_with_the_rule(settings, words):
