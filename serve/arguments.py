@@ -5,12 +5,13 @@ import re
 import shutil
 import sys
 import textwrap
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from embed.errors import ConfigError
 from embed.geometry import Box, XyzFloat, Zyx
@@ -27,8 +28,18 @@ def _left_out(kind: type, metavar: str) -> Any:
         metavar=metavar,
         instance_from_str=lambda words: kind(words[0]),
         is_instance=lambda value: value is None or isinstance(value, kind),
-        str_from_instance=lambda value: [str(value)],
+        str_from_instance=lambda value: ["none" if value is None else str(value)],
     )
+
+
+# The same for settings, which know nothing of the command line.
+_REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _may_be_left_out(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    kinds = {int | None: _left_out(int, "N"), str | None: _left_out(str, "TEXT")}
+    return kinds.get(info.type) if isinstance(info.type, types.UnionType) else None
 
 
 _UNSAID = tyro.conf.arg(help_behavior_hint="")  # instead of (default: None)
@@ -75,6 +86,7 @@ def call(function: Callable[..., T], verb: str, words: list[str], **options: Any
         description="",
         args=words,
         config=_CONFIG,
+        registry=_REGISTRY,
         **options,
     )
 
