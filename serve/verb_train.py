@@ -31,9 +31,10 @@ class Arguments:
 
     CONFIG is a preset that comes with voxkin (fibsem, sections, adapt, demo, smoke,
     pretrained_isotropic or pretrained_sections), or the path of a Python file like one; its
-    settings are the defaults below, and any of them can be changed by its flag. A run goes on where it stopped when the same command is given again; Ctrl-C and SIGTERM
-    save first. With --init pretrained, training goes on with the encoder that comes with voxkin for
-    voxels like those of VOLUME, which takes minutes; CONFIG is then left out.
+    settings are the defaults below, and any of them can be changed by its flag. A run goes on where
+    it stopped when the same command is given again; Ctrl-C and SIGTERM save first. With --init
+    pretrained, training goes on with the encoder that comes with voxkin for voxels like those of
+    VOLUME, which takes minutes; CONFIG is then left out.
 
     Examples:
       voxkin train fibsem --volume em.ome.zarr --out runs/em
