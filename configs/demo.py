@@ -2,8 +2,9 @@
 
     voxkin train demo --out demo-run
 
-Two to three minutes on two cores; the encoder sees 330 nm and steps 80 nm. Expect a loss near 6.2:
-the right partner among 512 places in 3 of 100 cases, 17 times chance.
+One to three minutes on two cores; the encoder sees 330 nm and steps 80 nm. Expect a loss near 7, of
+which 6.1 are the contrastive one: the right partner among 512 places in 3 of 100 cases, 17 times
+chance.
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig

@@ -26,8 +26,9 @@ from torch import nn
 from embed.config import RunConfig, load_preset
 from embed.encoder import Encoder, EncoderConfig, Stage
 from embed.geometry import zyx
-from embed.learner import init_state, make_train_step
+from embed.learner import init_state
 from embed.sampling import Batch
+from embed.step import make_train_step
 
 ROUNDS = 7
 
