@@ -2,7 +2,7 @@
 
     voxkin train fibsem --volume em.ome.zarr --out runs/em
 
-The network of the demonstration, trained ten times as long: 3,000 steps, about half an hour on two
+The network of the demonstration, trained ten times as long: 3,000 steps, up to half an hour on two
 cores. It sees 330 nm and steps 80 nm. Its score has not been measured.
 """
 

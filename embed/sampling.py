@@ -122,13 +122,7 @@ class PairSampler:
         config: SamplingConfig,
         own: range | None = None,
     ):
-        """Prepares to cut.
-
-        Args:
-            volumes: to cut from.
-            encoder: for which network.
-            config: what is cut.
-            own: the crops of a step that this host cuts; all of them if not given.
+        """Prepares to cut the `own` crops of each step; all of them if not given.
 
         Raises:
             ConfigError: a volume is too small, or its segmentation does not suit.

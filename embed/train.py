@@ -96,7 +96,8 @@ def fit(
             loop = _Loop(config, sampler, mesh, reporter, states, stop, progress)
             with _told(reporter):
                 state = loop.run(state)
-    encoder = _export(config, volumes, sampler, state, run)
+    before = () if init is None else init.trained_on
+    encoder = _export(config, volumes, sampler, state, run, before)
     done = int(state.step) == config.train.steps
     if start < config.train.steps or not (run / PAGE).exists():
         stopped = f"Stopped at step {int(state.step):,}; the same command goes on."
@@ -251,8 +252,10 @@ def _export(
     sampler: PairSampler,
     state: TrainState,
     run: Path,
+    before: tuple[dict[str, Any], ...],
 ) -> TrainedEncoder:
-    origins = trained_on(config, volumes)
+    # With what the encoder it started from had seen, which no evaluation may take for unseen.
+    origins = (*before, *trained_on(config, volumes))
     views = (sampler.batch(step).seen for step in range(_CALIBRATION_STEPS))
     params = calibrated(state.params["encoder"], config.encoder, views)
     encoder = TrainedEncoder(

@@ -10,7 +10,6 @@ matrix product, timed in the same run. A whole step of voxkin (views, network, l
 timed too.
 """
 
-import itertools
 import json
 import statistics
 import time
@@ -24,7 +23,7 @@ from flax import nnx
 from torch import nn
 
 from embed.config import RunConfig, load_preset
-from embed.encoder import Encoder, EncoderConfig, Stage
+from embed.encoder import Encoder, EncoderConfig, Stage, _at_centres
 from embed.geometry import zyx
 from embed.learner import init_state
 from embed.sampling import Batch
@@ -79,26 +78,6 @@ class TorchEncoder(nn.Module):
             if i in self.config.read:
                 read.append(_at_centres(x, self.config, i, cells))
         return self.head(self.norm(torch.cat(read, dim=-1)))
-
-
-def _at_centres(
-    x: torch.Tensor, config: EncoderConfig, stage: int, cells: tuple[int, ...]
-) -> torch.Tensor:
-    (first, window), (_, step) = config.window(stage), config.reach(stage)
-    every = [s // t for s, t in zip(config.stride, step, strict=True)]
-    parts = [
-        x[
-            (
-                slice(None),
-                *(
-                    slice(a + d, a + d + (n - 1) * e + 1, e)
-                    for a, d, n, e in zip(first, offset, cells, every, strict=True)
-                ),
-            )
-        ]
-        for offset in itertools.product(*map(range, window))
-    ]
-    return torch.stack(parts).mean(dim=0)
 
 
 def main() -> None:

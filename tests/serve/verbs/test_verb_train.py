@@ -86,6 +86,8 @@ def test_training_goes_on_with_an_encoder_and_its_shape(voxkin, volume, run, tmp
     found, config = load_encoder(tmp_path / "new"), read_config(tmp_path / "new")
     assert found.config == given.config
     assert config.init == given.fingerprint
+    # What it was shown before counts as seen by it too.
+    assert found.trained_on[:-1] == given.trained_on
     # Two steps of a small learning rate leave the first kernel nearly as it was.
     old, new = (np.asarray(jax.tree.leaves(e.params["stages"])[1]) for e in (given, found))
     np.testing.assert_allclose(new, old, atol=2e-3)
