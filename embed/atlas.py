@@ -1,71 +1,35 @@
 """An atlas: one volume seen by one encoder, in a directory of its own.
 
 `atlas.json` says what it is (written first, never changed), `embeddings.zarr` holds the vectors,
-`ledger/` says which shards are done; `index/`, `probes/`, `projection/` and `maps/` come later.
+`ledger/` says which shards are done, `regions/` what was added later to what is embedded;
+`index/`, `probes/`, `projection/` and `maps/` come later.
 """
 
 import dataclasses
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from pydantic import TypeAdapter, ValidationError
 
-from embed.embeddings import EmbeddingStore
+from embed.embeddings import CHUNK, EmbeddingStore
 from embed.errors import DataError, IncompleteError, MismatchError, OutOfBoundsError
-from embed.geometry import Frame, Grid, XyzFloat, Zyx
-from embed.ledger import Ledger
-from embed.normaliser import Normaliser
+from embed.geometry import Box, Grid, XyzFloat, Zyx, morton, zyx
+from embed.ledger import Ledger, Mark
+from embed.points import Points
+from embed.provenance import AtlasInfo
+from embed.regions import OpenRegion, Region, union
 from embed.storage import digest_json, is_free, read_json, write_json
-from embed.volume import Volume, VolumeSource, open_volume_source
+from embed.volume import Volume, open_volume_source
 
-FORMAT = 1
+POINTS = "points.npz"
+"""The file with the places of an atlas of given places."""
 
+POINTS_CHUNK: Zyx = (1, 1, 64)
+"""How many of them are read at once."""
 
-@dataclasses.dataclass(frozen=True)
-class AtlasInfo:
-    """Where an atlas comes from: enough to make it again, and to refuse what does not fit it.
-
-    Attributes:
-        volume: the source that was embedded, with its level, voxel size and axes.
-        attribution: the licence and source that the volume states of itself.
-        frame: voxel size and origin of the volume in nm, ZYX.
-        grid: where the locations are.
-        embedding_dim: length of an embedding.
-        shard: locations per shard, ZYX.
-        encoder: fingerprint of the architecture, parameters and input normalisation rule.
-        run: the run directory and step that the encoder came from; for people, never compared.
-        normaliser: of the grey values of the volume.
-        backend: what computed the embeddings, and in which precision.
-        versions: of the libraries; for people, never compared.
-        created: time in UTC; never compared.
-    """
-
-    volume: VolumeSource
-    attribution: dict[str, str]
-    frame: Frame
-    grid: Grid
-    embedding_dim: int
-    shard: Zyx
-    encoder: str
-    run: str
-    normaliser: Normaliser
-    backend: str
-    versions: dict[str, str]
-    created: str
-    format: int = FORMAT
-
-    @property
-    def fingerprint(self) -> str:
-        """The digest of everything that decides what the embeddings are."""
-        value = _INFO.dump_python(self, mode="json")
-        return digest_json({k: v for k, v in value.items() if k not in _FOR_PEOPLE})
-
-
-_FOR_PEOPLE = ("run", "versions", "created", "attribution", "backend")
-_INFO = TypeAdapter(AtlasInfo)
+_REGION = TypeAdapter(Region)
 
 
 class Atlas:
@@ -83,6 +47,8 @@ class Atlas:
     def create(cls, path: Path, info: AtlasInfo) -> "Atlas":
         """Makes an atlas, or opens the one that a run with the same provenance left unfinished.
 
+        How that one is cut into shards stays.
+
         Raises:
             MismatchError: another atlas is there.
             DataError: something else is there.
@@ -90,15 +56,17 @@ class Atlas:
         """
         if (path / "atlas.json").exists():
             found = cls.open(path)
+            info = dataclasses.replace(info, shard=found.info.shard)
             if found.info.fingerprint != info.fingerprint:
                 raise MismatchError(
-                    f"{path} holds another atlas: {_differences(found.info, info)}; "
+                    f"{path} holds another atlas: {found.info.differences(info)}; "
                     "choose a new --out, or remove that directory"
                 )
             return found
-        if not is_free(path):
+        begun = info.points is not None and (path / POINTS).exists()
+        if not (is_free(path) or begun):
             raise DataError(f"{path} exists and is not an atlas; choose a new --out")
-        write_json(path / "atlas.json", _INFO.dump_python(info, mode="json"))
+        write_json(path / "atlas.json", info.to_json())
         return cls.open(path)
 
     @classmethod
@@ -109,24 +77,127 @@ class Atlas:
             NotFoundError: no atlas is there.
             DataError: it is damaged or of another format version.
         """
-        value = read_json(path / "atlas.json", "description of an atlas")
-        if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise DataError(f"{path / 'atlas.json'} is not of atlas format {FORMAT}")
-        try:
-            info = _INFO.validate_python(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DataError(f"{path / 'atlas.json'} is damaged: {where}: {first['msg']}") from None
+        file = path / "atlas.json"
+        info = AtlasInfo.from_json(read_json(file, "description of an atlas"), file)
         store = EmbeddingStore.create(
-            path / "embeddings.zarr", info.grid.shape, info.embedding_dim, info.shard
+            path / "embeddings.zarr",
+            info.grid.shape,
+            info.embedding_dim,
+            info.shard,
+            info.quantiser,
+            chunk=CHUNK if info.points is None else POINTS_CHUNK,
         )
         return cls(path, info, store)
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """What is embedded, as far as was known when it was opened; empty stands for everything.
+
+        Raises:
+            DataError: the description of one is damaged.
+        """
+        if self.info.region is None:
+            return ()
+        files = sorted((self.path / "regions").glob("*.json"))
+        values = [read_json(file, "description of a region") for file in files]
+        try:
+            return (self.info.region, *(_REGION.validate_python(value) for value in values))
+        except ValidationError as error:
+            raise DataError(
+                f"a file in {self.path / 'regions'} is damaged: {error.errors()[0]['msg']}"
+            ) from None
+
+    def extended(self, region: Region) -> "Atlas":
+        """The atlas with one more region to embed; the same where that is to be embedded already.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        if not self.regions or region in self.regions:
+            return self
+        value = _REGION.dump_python(region, mode="json")
+        write_json(self.path / "regions" / f"{digest_json(value)}.json", value)
+        return Atlas.open(self.path)
+
+    @cached_property
+    def shards(self) -> tuple[Box, ...]:
+        """The shards that hold something to embed, in an order that keeps neighbours together."""
+        boxes = {box for region in self._open_regions for box in self._shards_of(region)}
+        planned = boxes if self.regions else self.store.shards
+        return tuple(sorted(planned, key=lambda box: morton(self.shard_index(box))))
+
+    @property
+    def planned(self) -> int:
+        """Locations in those shards, voids and what lies beside a region counted in."""
+        return sum(shard.size for shard in self.shards)
+
+    def shard_index(self, shard: Box) -> Zyx:
+        """The place of a shard among all shards, ZYX, by which the ledger knows it."""
+        return zyx(a // n for a, n in zip(shard.start, self.store.shard, strict=True))
+
+    def wanted(self, cells: Box) -> Bool[np.ndarray, "z y x"]:
+        """Which cells of a box are to be embedded.
+
+        Raises:
+            DataError: a mask cannot be read.
+        """
+        return union(self._open_regions, cells) if self.regions else np.ones(cells.shape, bool)
+
+    def plan(self, shard: Box) -> str:
+        """The digest of what is to be embedded of a shard; empty where everything is."""
+        touching = [
+            digest_json(_REGION.dump_python(opened.region, mode="json"))
+            for opened in self._open_regions
+            if opened.cells and opened.cells.intersection(shard)
+        ]
+        return digest_json(sorted(touching)) if self.regions else ""
+
+    def finished(self) -> dict[Box, Mark]:
+        """The shards that are done or void as they are planned now, with their marks."""
+        marks = self.ledger.marks()
+        found = ((shard, marks.get(self.shard_index(shard))) for shard in self.shards)
+        return {
+            shard: mark
+            for shard, mark in found
+            if mark and mark.state != "failed" and mark.plan == self.plan(shard)
+        }
+
+    @cached_property
+    def _open_regions(self) -> tuple[OpenRegion, ...]:
+        return tuple(OpenRegion(region, self.grid, self.frame) for region in self.regions)
+
+    def _shards_of(self, region: OpenRegion) -> list[Box]:
+        if region.cells is None:
+            return []
+        tiles = region.cells.snapped_out(self.store.shard).tiles(self.store.shard)
+        cut = (tile.intersection(self.grid.cells) for tile in tiles)
+        return [box for box in cut if box]
 
     @property
     def name(self) -> str:
         """What people call it: the name of its directory."""
         return self.path.resolve().name
+
+    @cached_property
+    def places(self) -> Grid | Points:
+        """Where its locations are: on the grid, or given one by one.
+
+        Raises:
+            NotFoundError: the file with the places is missing.
+            DataError: it is damaged, or another than the atlas was laid out for.
+        """
+        if self.info.points is None:
+            return self.grid
+        points = Points.load(self.path / POINTS)
+        if points.digest() != self.info.points:
+            raise DataError(f"{self.path / POINTS} is another than {self.name!r} was made from")
+        return points
+
+    @cached_property
+    def segmentation(self) -> Volume | None:
+        """What fields of view are masked with, opened when first asked for."""
+        source = self.info.segmentation
+        return None if source is None else open_volume_source(source)
 
     @cached_property
     def volume(self) -> Volume:
@@ -139,11 +210,9 @@ class Atlas:
         Raises:
             IncompleteError: some are missing or failed; the message says how to go on.
         """
-        total = sum(1 for _ in self.store.shards)
-        marks = self.ledger.marks()
-        failed = sum(mark.state == "failed" for mark in marks.values())
-        done = len(marks) - failed
+        total, done = len(self.shards), len(self.finished())
         if done < total:
+            failed = sum(mark.state == "failed" for mark in self.ledger.marks().values())
             raise IncompleteError(
                 f"atlas {self.name!r} has {done} of {total} shards ({failed} failed); finish it "
                 f"with: voxkin embed {self.info.run} --out {self.path} --volume …"
@@ -157,7 +226,7 @@ class Atlas:
         """
         nm_xyz = np.asarray(nm_xyz, np.float64)
         try:
-            cells = self.grid.nearest_cells(self.frame.to_voxel(nm_xyz))
+            cells = self.places.nearest_cells(self.frame.to_voxel(nm_xyz))
         except OutOfBoundsError:
             low, high = self.extent_nm_xyz
             raise OutOfBoundsError(
@@ -169,7 +238,7 @@ class Atlas:
 
     def positions_nm_xyz(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
         """Centres of the fields of view of locations, in nm, XYZ."""
-        return self.frame.to_nm_xyz(self.grid.centres(self.grid.cells_of(ids)))
+        return self.frame.to_nm_xyz(self.places.centres(self.places.cells_of(ids)))
 
     def embeddings(self, ids: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
         """The stored vectors of locations; zero vectors where there is no data."""
@@ -177,9 +246,10 @@ class Atlas:
 
     @property
     def extent_nm_xyz(self) -> tuple[XyzFloat, XyzFloat]:
-        """Centres of the first and the last location, in nm, XYZ."""
-        corners = self.positions_nm_xyz(np.array([0, self.grid.size - 1]))
-        (ax, ay, az), (bx, by, bz) = corners.tolist()
+        """Lowest and highest centres of its locations, in nm, XYZ."""
+        ends = np.array([0, self.grid.size - 1]) if self.info.points is None else slice(None)
+        centres = self.positions_nm_xyz(np.arange(self.grid.size)[ends])
+        (ax, ay, az), (bx, by, bz) = centres.min(axis=0).tolist(), centres.max(axis=0).tolist()
         return (ax, ay, az), (bx, by, bz)
 
 
@@ -190,10 +260,3 @@ def _nm(xyz: tuple[float, ...]) -> str:
 def _outermost(nm_xyz: np.ndarray, low: XyzFloat, high: XyzFloat) -> str:
     outside = np.maximum(np.asarray(low) - nm_xyz, nm_xyz - np.asarray(high)).max(axis=-1)
     return _nm(tuple(nm_xyz[int(np.argmax(outside))].tolist()))
-
-
-def _differences(found: AtlasInfo, asked: AtlasInfo) -> str:
-    a: dict[str, Any] = _INFO.dump_python(found, mode="json")
-    b: dict[str, Any] = _INFO.dump_python(asked, mode="json")
-    keys = [k for k in a if k not in _FOR_PEOPLE and a[k] != b[k]]
-    return "; ".join(f"its {k} is {a[k]}, not {b[k]}" for k in keys)

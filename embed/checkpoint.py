@@ -83,11 +83,16 @@ class TrainedEncoder:
         return digest(shape, *parts, *([b"masked"] if self.masked else []))
 
     @cached_property
-    def apply(self) -> Callable[[Float[Array, "batch z y x"]], Float[Array, "batch cz cy cx dim"]]:
-        """The compiled network: normalised blocks to embeddings."""
+    def run(self) -> Callable[[PyTree[Array], Array], Float[Array, "batch cz cy cx dim"]]:
+        """The compiled network: parameters and normalised blocks [batch, z, y, x] to embeddings."""
         graph = _graph(self.config)
-        compiled = jax.jit(lambda params, blocks: nnx.merge(graph, params)(blocks))
-        return lambda blocks: compiled(self.params, blocks)
+        return jax.jit(lambda params, blocks: nnx.merge(graph, params)(blocks))
+
+    def apply(
+        self, blocks: Float[Array, "batch z y x"] | Float[np.ndarray, "batch z y x"]
+    ) -> Float[Array, "batch cz cy cx dim"]:
+        """Normalised blocks to embeddings, by its own parameters."""
+        return self.run(self.params, jax.numpy.asarray(blocks))
 
 
 def random_encoder(config: EncoderConfig, seed: int = 0) -> TrainedEncoder:
@@ -165,6 +170,11 @@ def _graph(config: EncoderConfig) -> nnx.GraphDef:
 
 def _abstract(config: EncoderConfig) -> Encoder:
     return nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0)))
+
+
+def named_parameters(encoder: TrainedEncoder) -> dict[str, Float32[np.ndarray, "..."]]:
+    """The parameters by their place in `Encoder`, as in `['head']['bias'].value`."""
+    return _named(encoder.params)
 
 
 def _named(params: PyTree[Array]) -> dict[str, Float32[np.ndarray, "..."]]:

@@ -3,10 +3,15 @@
 Because every convolution is valid, an embedding is the same whichever block it was computed in.
 """
 
-import jax.numpy as jnp
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
 
+from embed.backends.backend import Backend
 from embed.checkpoint import TrainedEncoder
 from embed.errors import ConfigError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid, Zyx, zyx
@@ -14,9 +19,16 @@ from embed.normaliser import Normaliser, measure
 from embed.segments import of_centre
 from embed.volume import Volume
 
-# Blocks of 16 steps of the encoder keep the halo's share small and memory under a gigabyte.
-BLOCK = 16
+MEMORY = 512 * 2**20
+"""Bytes that the activations of a block may take."""
+
+# Cells per edge of a block, from the best to what fits anywhere.
+_EDGES = (32, 24, 16, 12, 8, 4)
+# Blocks at a border are filled up to multiples of this, so that few shapes are compiled.
+_ROUND = 4
 _PATCHES = 128
+
+Slices = tuple[slice, ...]
 
 
 def require_voxel_size(encoder: TrainedEncoder, volume: Volume) -> None:
@@ -51,46 +63,95 @@ def require_unmasked(encoder: TrainedEncoder) -> None:
 
 
 def require_stride(encoder: TrainedEncoder, stride: Zyx) -> None:
-    """Checks that a stride is a multiple of the encoder's on every axis.
+    """Checks that on every axis a stride is a multiple of the encoder's, or divides it.
 
     Raises:
         ConfigError: it is not.
     """
-    if any(a < 1 or a % b for a, b in zip(stride, encoder.stride, strict=True)):
+    if any(a < 1 or (a % b and b % a) for a, b in zip(stride, encoder.stride, strict=True)):
         raise ConfigError(
-            f"a stride is a multiple of the encoder's, {encoder.stride} voxels (ZYX); got {stride}"
+            f"a stride is a multiple of the encoder's, {encoder.stride} voxels (ZYX), or divides "
+            f"it; got {stride}"
         )
 
 
-def block_shape(encoder: TrainedEncoder, grid: Grid) -> Zyx:
-    """Cells per axis to embed at once, ZYX; fewer where the grid is coarser than the encoder's."""
-    every = (a // b for a, b in zip(grid.stride, encoder.stride, strict=True))
-    return zyx(min((BLOCK - 1) // e + 1, n) for e, n in zip(every, grid.shape, strict=True))
+def block_shape(encoder: TrainedEncoder, stride: Zyx, memory: int = MEMORY) -> Zyx:
+    """Cells of a grid to embed at once, ZYX: up to 32 an edge, as memory allows.
 
-
-def embed_cells(
-    encoder: TrainedEncoder, grid: Grid, cells: Box, grey: Float32[np.ndarray, "vz vy vx"]
-) -> Float32[np.ndarray, "z y x dim"]:
-    """Embeds a few cells, in a block of one shape so that it compiles once.
+    The halo of a block is computed for nothing, so larger ones are cheaper: by a tenth from 16 to
+    32 cells.
 
     Args:
         encoder: the encoder.
-        grid: its field of view, and a stride that is a multiple of its own.
-        cells: the cells wanted, at most `block_shape(encoder, grid)`.
-        grey: the normalised voxels that they see, `grid.voxels(cells)`.
+        stride: voxels between cells, ZYX.
+        memory: bytes that the activations of a block may take.
     """
-    every = [a // b for a, b in zip(grid.stride, encoder.stride, strict=True)]
-    block = block_shape(encoder, grid)
-    full = encoder.config.voxels(zyx((n - 1) * e + 1 for n, e in zip(block, every, strict=True)))
-    padded = np.zeros(full, np.float32)
-    padded[tuple(slice(n) for n in grey.shape)] = grey
-    dense = np.asarray(encoder.apply(jnp.asarray(padded[None])))[0]
-    z, y, x = cells.shape
-    return dense[:: every[0], :: every[1], :: every[2]][:z, :y, :x]
+    for edge in _EDGES:
+        # As many voxels as at the stride of the encoder, however far apart or near the cells are.
+        cells = zyx(
+            max(1, min(_EDGES[0], edge * own // step))
+            for own, step in zip(encoder.stride, stride, strict=True)
+        )
+        if _activations(encoder, _voxels(encoder, stride, cells)) <= memory:
+            break
+    return cells
+
+
+def embed_blocks(
+    backend: Backend, grid: Grid, blocks: Iterable[tuple[Box, Float32[np.ndarray, "vz vy vx"]]]
+) -> Iterator[tuple[Box, Float32[np.ndarray, "z y x dim"]]]:
+    """Embeds boxes of cells, several at a time where the backend has several devices.
+
+    Args:
+        backend: runs the encoder.
+        grid: its field of view, and a stride that is a multiple of its own or divides it.
+        blocks: cells, and the normalised voxels that they see: `grid.voxels(cells)`.
+
+    Yields:
+        The boxes in the same order, and the embeddings of their cells.
+    """
+    with ThreadPoolExecutor(backend.parallel, thread_name_prefix="voxkin-embed") as pool:
+        upcoming = iter(blocks)
+        while group := list(itertools.islice(upcoming, backend.parallel)):
+            found = pool.map(lambda part: embed_block(backend, grid, part[0].shape, part[1]), group)
+            yield from zip((cells for cells, _ in group), found, strict=True)
+
+
+def embed_block(
+    backend: Backend, grid: Grid, cells: Zyx, grey: Float32[np.ndarray, "vz vy vx"]
+) -> Float32[np.ndarray, "z y x dim"]:
+    """Embeds a block of cells of a grid.
+
+    A stride finer than the encoder's takes several passes, each shifted by one stride.
+
+    Args:
+        backend: runs the encoder.
+        grid: its field of view, and a stride that is a multiple of its own or divides it.
+        cells: how many, ZYX.
+        grey: the normalised voxels that they see.
+    """
+    out = np.empty((*cells, backend.encoder.embedding_dim), np.float32)
+    config, steps = backend.encoder.config, _steps(backend.encoder, grid.stride)
+    # Whole chunks of cells in one pass: few shapes, so that few are compiled.
+    most = zyx(-(-n // (_ROUND * p)) * _ROUND for n, (p, _) in zip(cells, steps, strict=True))
+    shape = config.voxels(zyx((n - 1) * e + 1 for n, (_, e) in zip(most, steps, strict=True)))
+    for offset in itertools.product(*(range(p) for p, _ in steps)):
+        kept: Slices = tuple(slice(o, None, p) for o, (p, _) in zip(offset, steps, strict=True))
+        if not out[kept].size:
+            continue
+        ends = zip(offset, grid.stride, shape, strict=True)
+        seen: Slices = tuple(slice(o * s, o * s + n) for o, s, n in ends)
+        part = grey[seen]
+        padded = np.zeros((1, *shape), np.float32)
+        padded[0][tuple(slice(n) for n in part.shape)] = part
+        z, y, x = (slice(None, None, e) for _, e in steps)
+        dense = backend(padded)[0][z, y, x]
+        out[kept] = dense[tuple(map(slice, out[kept].shape[:3]))]
+    return out
 
 
 def embed_cutout(
-    encoder: TrainedEncoder, cutout: Shaped[np.ndarray, "z y x"], normaliser: Normaliser
+    backend: Backend, cutout: Shaped[np.ndarray, "z y x"], normaliser: Normaliser
 ) -> Float32[np.ndarray, "cz cy cx dim"]:
     """Embeds every field of view of a small block of grey values, the encoder's stride apart.
 
@@ -98,42 +159,47 @@ def embed_cutout(
         OutOfBoundsError: the block is smaller than the field of view.
         DataError: it holds NaN or infinite values.
     """
-    if any(n < f for n, f in zip(cutout.shape, encoder.fov, strict=True)):
+    fov = backend.encoder.fov
+    if any(n < f for n, f in zip(cutout.shape, fov, strict=True)):
         raise OutOfBoundsError(
             f"a cut-out of {cutout.shape} voxels (ZYX) is smaller than the field of view; it needs "
-            f"at least {encoder.fov}"
+            f"at least {fov}"
         )
-    return np.asarray(encoder.apply(jnp.asarray(normaliser(cutout)[None])))[0]
+    return backend(normaliser(cutout)[None])[0]
 
 
 def embed_grid(
-    encoder: TrainedEncoder, volume: Volume, box: Box | None = None, stride: Zyx | None = None
+    backend: Backend, volume: Volume, box: Box | None = None, stride: Zyx | None = None
 ) -> tuple[Grid, Float32[np.ndarray, "z y x dim"]]:
     """Dense embeddings of a volume that fits in memory, without writing them anywhere.
 
     Args:
-        encoder: the encoder.
+        backend: runs the encoder.
         volume: the volume, of the encoder's voxel size.
         box: voxels to embed; the whole volume if not given.
-        stride: voxels between locations, ZYX; multiples of the encoder's, which is the default.
+        stride: voxels between locations, ZYX; the encoder's, which is the default, or such that
+            one is a multiple of the other on every axis.
 
     Raises:
         OutOfBoundsError: the box leaves the volume or is smaller than the field of view.
-        ConfigError: the stride is not a multiple of the encoder's.
+        ConfigError: the stride does not go with the encoder's.
         DataError: a chunk is corrupt or holds NaN.
     """
-    require_stride(encoder, stride or encoder.stride)
-    grid = Grid.covering(box or volume.box, encoder.fov, stride or encoder.stride)
+    encoder = backend.encoder
+    step = stride or encoder.stride
+    require_stride(encoder, step)
+    grid = Grid.covering(box or volume.box, encoder.fov, step)
     normaliser = measure(volume)
     out = np.empty((*grid.shape, encoder.embedding_dim), np.float32)
-    for cells in grid.cells.tiles(block_shape(encoder, grid)):
-        grey = normaliser(volume.read(grid.voxels(cells)))
-        out[cells.slices] = embed_cells(encoder, grid, cells, grey)
+    tiles = grid.cells.tiles(block_shape(encoder, step))
+    blocks = ((cells, normaliser(volume.read(grid.voxels(cells)))) for cells in tiles)
+    for cells, vectors in embed_blocks(backend, grid, blocks):
+        out[cells.slices] = vectors
     return grid, out
 
 
 def embed_at(
-    encoder: TrainedEncoder,
+    backend: Backend,
     volume: Volume,
     centres: Float[np.ndarray, "n 3"],
     segmentation: Volume | None = None,
@@ -141,7 +207,7 @@ def embed_at(
     """Embeddings at any places, one field of view at a time.
 
     Args:
-        encoder: the encoder.
+        backend: runs the encoder.
         volume: the volume, of the encoder's voxel size.
         centres: continuous voxels, ZYX; each is rounded to the nearest field of view.
         segmentation: integer ids on the same grid, 0 for none; a field of view then shows only the
@@ -152,6 +218,7 @@ def embed_at(
         MismatchError: the encoder needs a segmentation.
         DataError: the middle of a field of view belongs to no segment.
     """
+    encoder = backend.encoder
     if encoder.masked and segmentation is None:
         raise MismatchError(
             "this encoder was trained on fields of view that show one segment: to embed places of "
@@ -168,7 +235,28 @@ def embed_at(
             blocks[i] = normaliser(volume.read(box))
             if segmentation is not None:
                 blocks[i] *= of_centre(segmentation.read(box))
-        out[first : first + len(part)] = np.asarray(encoder.apply(jnp.asarray(blocks)))[
-            : len(part), 0, 0, 0
-        ]
+        out[first : first + len(part)] = backend(blocks)[: len(part), 0, 0, 0]
     return out
+
+
+def _steps(encoder: TrainedEncoder, stride: Zyx) -> tuple[tuple[int, int], ...]:
+    """Per axis, passes of the network over a block, and cells of a pass per cell that is kept."""
+    pairs = zip(encoder.stride, stride, strict=True)
+    return tuple((max(1, own // s), max(1, s // own)) for own, s in pairs)
+
+
+def _voxels(encoder: TrainedEncoder, stride: Zyx, cells: Zyx) -> Zyx:
+    return Grid((0, 0, 0), encoder.fov, stride, cells).voxels(Box.of_shape(cells)).shape
+
+
+def _activations(encoder: TrainedEncoder, voxels: Zyx) -> int:
+    """Bytes of float32 activations that a block takes: the block and what each stage gives, twice.
+
+    A stage's result lives beside its input and what is made of it.
+    """
+    size, total = voxels, math.prod(voxels)
+    for stage in encoder.config.stages:
+        axes = zip(size, stage.kernel, stage.stride, strict=True)
+        size = zyx(max(1, (n - k) // s + 1) for n, k, s in axes)
+        total += 2 * stage.width * math.prod(size)
+    return 4 * total

@@ -3,14 +3,23 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorstore as ts
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Shaped
 
-from embed.errors import AlignmentError, ConfigError, DataError, NotFoundError, OutOfBoundsError
+from embed.errors import (
+    AlignmentError,
+    ConfigError,
+    DataError,
+    MismatchError,
+    NotFoundError,
+    OutOfBoundsError,
+)
 from embed.formats.arrays import reason
 from embed.geometry import Box, Zyx, zyx
+from embed.quantiser import Quantiser
 from embed.storage import reports_storage
 
 # Reading 40 scattered vectors costs 1.5 ms with inner chunks of 4 cells and 25 ms with 32.
@@ -18,45 +27,65 @@ CHUNK: Zyx = (4, 4, 4)
 
 
 class EmbeddingStore:
-    """Embeddings on disk: zarr v3, float16, written a whole shard at a time.
+    """Embeddings on disk: zarr v3, float16 or int8 codes, written a whole shard at a time.
 
     A location without data (a void) holds the zero vector, which is also what was never written
-    reads as; every other vector has length 1. Reading is safe from many threads; different shards
-    may be written at once from many threads and processes.
+    reads as; every other vector has length 1 (up to 0.1 % in float16, which rounds each number by
+    itself). Reading is safe from many threads; different shards may be written at once from many
+    threads and processes.
+
+    Attributes:
+        quantiser: makes and reads the int8 codes; None where float16 is stored.
     """
 
     def __init__(self, store: ts.TensorStore, path: Path):
         self._store = store
+        self.quantiser = _quantiser(store)
+        self.dtype = np.dtype(store.dtype.numpy_dtype)
         self.path = path
         self.cells = Box((0, 0, 0), zyx(store.shape[:3]))
         self.dim = int(store.shape[3])
         self.shard = zyx(store.chunk_layout.write_chunk_template.shape[:3])
 
     @classmethod
-    def create(cls, path: Path, shape: Zyx, dim: int, shard: Zyx) -> "EmbeddingStore":
+    def create(
+        cls,
+        path: Path,
+        shape: Zyx,
+        dim: int,
+        shard: Zyx,
+        quantiser: Quantiser | None = None,
+        *,
+        chunk: Zyx = CHUNK,
+    ) -> "EmbeddingStore":
         """Makes an empty store.
 
         Args:
             path: the directory to make, or one that a killed run made with the same arguments.
             shape: locations per axis, ZYX.
             dim: length of an embedding.
-            shard: locations per shard, ZYX, in multiples of 4.
+            shard: locations per shard, ZYX, in multiples of `chunk`.
+            quantiser: stores int8 codes made by it, and its scales beside them; float16 if None.
+            chunk: locations that are read at once, ZYX.
 
         Raises:
             ConfigError: the shard is not made of whole chunks.
+            MismatchError: the quantiser is for embeddings of another length.
             DataError: another array is already there, or a damaged one.
             StorageError: the disk refuses.
         """
-        if any(s < 1 or s % c for s, c in zip(shard, CHUNK, strict=True)):
-            raise ConfigError(f"a shard holds whole chunks of {CHUNK} locations; got {shard} (ZYX)")
+        if any(c < 1 or s < 1 or s % c for s, c in zip(shard, chunk, strict=True)):
+            raise ConfigError(f"a shard holds whole chunks of {chunk} locations; got {shard} (ZYX)")
+        if quantiser is not None and len(quantiser.scale) != dim:
+            raise MismatchError(f"{len(quantiser.scale)} scales, and embeddings of {dim} numbers")
         with reports_storage(f"create the embeddings at {path}"):
             try:
-                spec = _spec(path, shape, dim, shard)
+                spec = _spec(path, (*shape, dim), (*shard, dim), (*chunk, dim), quantiser)
                 return cls(ts.open(spec, open=True, create=True).result(), path)
             except ValueError as error:
                 raise DataError(
-                    f"{path} is not the array that belongs there ({reason(error)}); restore it or "
-                    "choose a new place"
+                    f"{path} is not the array that belongs there ({_difference(error)}); restore "
+                    "it or choose a new place"
                 ) from error
 
     @classmethod
@@ -80,17 +109,30 @@ class EmbeddingStore:
         """The boxes of cells that are written at once, in z, y, x order."""
         return self.cells.tiles(self.shard)
 
-    def write(self, box: Box, embeddings: Float[np.ndarray, "z y x dim"]) -> None:
+    def encode(
+        self, embeddings: Float[np.ndarray, "*cells dim"]
+    ) -> Shaped[np.ndarray, "*cells dim"]:
+        """Embeddings as they are stored: rounded to float16, or the codes of the quantiser.
+
+        Raises:
+            DataError: a number is not finite and has no code.
+        """
+        if self.quantiser is None:
+            return embeddings.astype(np.float16)
+        return self.quantiser.encode(embeddings)
+
+    def write(self, box: Box, embeddings: Shaped[np.ndarray, "z y x dim"]) -> None:
         """Writes one or more whole shards; each appears at once or not at all.
 
         Args:
             box: cells, on the shard grid or at the edge of the array.
-            embeddings: one vector per cell; rounded to float16.
+            embeddings: one vector per cell: floats, or what `encode` made of them.
 
         Raises:
             OutOfBoundsError: `box` leaves the array.
             AlignmentError: `box` covers only part of a shard.
-            ValueError: the shape of `embeddings` is not that of `box`.
+            ValueError: the shape of `embeddings` is not that of `box`, or they are neither.
+            DataError: a number is not finite and has no code.
             StorageError: the disk refuses; the shard is as it was.
         """
         if not self.cells.contains(box):
@@ -104,8 +146,12 @@ class EmbeddingStore:
         if embeddings.shape != (*box.shape, self.dim):
             expected = (*box.shape, self.dim)
             raise ValueError(f"{box} takes embeddings of shape {expected}; got {embeddings.shape}")
+        if embeddings.dtype != self.dtype:
+            if embeddings.dtype.kind != "f":
+                raise ValueError(f"{self.dtype} is stored; cannot write {embeddings.dtype}")
+            embeddings = self.encode(embeddings)
         beyond = [(0, b - a) for a, b in zip(box.stop, whole.stop, strict=True)]
-        padded = np.pad(embeddings.astype(np.float16), [*beyond, (0, 0)])
+        padded = np.pad(embeddings, [*beyond, (0, 0)])
         with reports_storage(f"write the embeddings at {self.path}"):
             self._endless[whole.slices].write(padded).result()
 
@@ -116,9 +162,18 @@ class EmbeddingStore:
             OutOfBoundsError: `box` leaves the array.
             DataError: a shard is corrupt.
         """
+        return self.decode(self.read_stored(box))
+
+    def read_stored(self, box: Box) -> Shaped[np.ndarray, "z y x dim"]:
+        """Reads any box of cells as it is stored, which is what `encode` gives.
+
+        Raises:
+            OutOfBoundsError: `box` leaves the array.
+            DataError: a shard is corrupt.
+        """
         if not self.cells.contains(box):
             raise OutOfBoundsError(f"cannot read {box}: the array ends at zyx={self.cells.stop}")
-        return self._read(self._store[box.slices])
+        return self._load(self._store[box.slices])
 
     def read_at(self, cells: Int[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n dim"]:
         """Reads the vectors of single cells, ZYX.
@@ -133,7 +188,7 @@ class EmbeddingStore:
             bad = zyx(cells[outside][0])
             raise OutOfBoundsError(f"cannot read {bad}: the array ends at zyx={self.cells.stop}")
         z, y, x = np.moveaxis(cells, -1, 0)
-        return self._read(self._store.vindex[z, y, x])
+        return self.decode(self._load(self._store.vindex[z, y, x]))
 
     @cached_property
     def _endless(self) -> ts.TensorStore:
@@ -148,9 +203,15 @@ class EmbeddingStore:
         spec["metadata"]["shape"] = [*whole.shape, self.dim]
         return ts.open(spec, assume_metadata=True).result()
 
-    def _read(self, view: ts.TensorStore) -> np.ndarray:
+    def decode(self, stored: Shaped[np.ndarray, "*cells dim"]) -> Float32[np.ndarray, "*cells dim"]:
+        """The embeddings that stored numbers stand for."""
+        if self.quantiser is None:
+            return stored.astype(np.float32)
+        return self.quantiser.decode(stored)
+
+    def _load(self, view: ts.TensorStore) -> np.ndarray:
         try:
-            return np.asarray(view.read().result()).astype(np.float32)
+            return np.asarray(view.read().result())
         except ValueError as error:
             raise DataError(
                 f"the embeddings at {self.path} are corrupt ({reason(error)}); "
@@ -158,25 +219,48 @@ class EmbeddingStore:
             ) from error
 
 
-def _spec(path: Path, shape: Zyx, dim: int, shard: Zyx) -> dict[str, object]:
-    inner = {
-        "chunk_shape": [*CHUNK, dim],
-        # Embeddings are close to incompressible: a checksum, and no compressor in the way.
-        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
-        "index_codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "crc32c"},
-        ],
+def _quantiser(store: ts.TensorStore) -> Quantiser | None:
+    """What decodes an array, as its type and attributes say.
+
+    Raises:
+        ValueError: they say nothing of the kind.
+    """
+    if store.dtype == ts.float16:
+        return None
+    if store.dtype != ts.int8:
+        raise ValueError(f"it holds {store.dtype.name}, not float16 or int8")
+    found = Quantiser.from_attributes(store.spec().to_json()["metadata"].get("attributes", {}))
+    if len(found.scale) != store.shape[3]:
+        raise ValueError(f"it has {len(found.scale)} scales for {store.shape[3]} channels")
+    return found
+
+
+def _difference(error: ValueError) -> str:
+    """What differs, without the lists of scales."""
+    text = reason(error)
+    return "it has other scales, or none" if 'Mismatch in "attributes"' in text else text
+
+
+def _spec(
+    path: Path,
+    shape: tuple[int, ...],
+    shard: tuple[int, ...],
+    chunk: tuple[int, ...],
+    quantiser: Quantiser | None,
+) -> dict[str, Any]:
+    """The array as TensorStore is told to make it; shapes are ZYX and channels."""
+    codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    # Embeddings are close to incompressible: a checksum, and no compressor in the way.
+    inner = {"chunk_shape": [*chunk], "codecs": codecs, "index_codecs": codecs}
+    metadata: dict[str, Any] = {
+        "shape": [*shape],
+        "data_type": "int8" if quantiser else "float16",
+        "fill_value": 0 if quantiser else 0.0,
+        "dimension_names": ["z", "y", "x", "channel"],
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [*shard]}},
+        "codecs": [{"name": "sharding_indexed", "configuration": inner}],
     }
-    return {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path}/"},
-        "metadata": {
-            "shape": [*shape, dim],
-            "data_type": "float16",
-            "fill_value": 0.0,
-            "dimension_names": ["z", "y", "x", "channel"],
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [*shard, dim]}},
-            "codecs": [{"name": "sharding_indexed", "configuration": inner}],
-        },
-    }
+    if quantiser:
+        metadata["attributes"] = quantiser.attributes
+    kvstore = {"driver": "file", "path": f"{path}/"}
+    return {"driver": "zarr3", "kvstore": kvstore, "metadata": metadata}

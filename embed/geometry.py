@@ -232,6 +232,14 @@ class Grid:
         # Half a stride outside still belongs to the border cell; rint may round it outwards.
         return np.clip(np.rint(exact).astype(np.int64), 0, last)
 
+    def within(self, box: Box) -> Box | None:
+        """The cells whose field of view lies in a box of voxels; None where there are none."""
+        axes = zip(box.start, box.stop, self.start, self.fov, self.stride, strict=True)
+        ends = [(-((o - a) // s), (b - f - o) // s + 1) for a, b, o, f, s in axes]
+        if any(a >= b for a, b in ends):
+            return None
+        return Box(zyx(a for a, _ in ends), zyx(b for _, b in ends)).intersection(self.cells)
+
     def voxels(self, cells: Box) -> Box:
         """The voxels that the fields of view of a box of cells cover."""
         start = zyx(o + a * s for o, a, s in zip(self.start, cells.start, self.stride, strict=True))
@@ -241,6 +249,16 @@ class Grid:
             for o, b, s, f in zip(self.start, last, self.stride, self.fov, strict=True)
         )
         return Box(start, stop)
+
+
+def morton(cell: Zyx) -> int:
+    """The place of a cell (not negative) on a curve that keeps neighbours together.
+
+    >>> sorted([(0, 0, 2), (1, 1, 1), (0, 0, 0), (0, 0, 1)], key=morton)
+    [(0, 0, 0), (0, 0, 1), (1, 1, 1), (0, 0, 2)]
+    """
+    bits = max(cell).bit_length()
+    return sum((n >> b & 1) << (3 * b + 2 - a) for b in range(bits) for a, n in enumerate(cell))
 
 
 def thin_axes(voxel_size_nm: ZyxFloat) -> tuple[int, ...]:

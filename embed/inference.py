@@ -1,122 +1,66 @@
 """Dense inference: an embedding at every location of a volume, written shard by shard.
 
-The core knows no engine. `create_atlas` lays out the work, `remaining` lists it, `run_shard` does
-one piece from nothing but the atlas' path and a shard index, so any engine that can call a function
-can run it; `embed_volume` runs the pieces here. A shard computed twice is the same bit for bit.
+The core knows no engine. `remaining` lists the work that `embed.layout` laid out, and `run_shard`
+does one piece from nothing but the atlas' path and a box of cells, so any engine that can call a
+function can run it. A shard computed twice is the same bit for bit.
 """
 
-import datetime
+import dataclasses
 import functools
-import importlib.metadata
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Bool
 
-from embed.atlas import Atlas, AtlasInfo
-from embed.checkpoint import FILE, TrainedEncoder, load_encoder, save_encoder
-from embed.dense import (
-    block_shape,
-    embed_cells,
-    require_stride,
-    require_unmasked,
-    require_voxel_size,
-)
-from embed.errors import DataError, MismatchError, OutOfBoundsError
-from embed.geometry import Box, Grid, Zyx, zyx
+from embed.atlas import Atlas
+from embed.backends.backend import Backend, name
+from embed.backends.choice import open_backend
+from embed.checkpoint import FILE, load_encoder
+from embed.dense_shard import dense_parts
+from embed.errors import DataError, MismatchError
+from embed.geometry import Box, Grid
+from embed.given_shard import given_parts, read_fields
 from embed.ledger import Mark
-from embed.normaliser import measure
 from embed.storage import digest
-from embed.volume import Volume
 
-# A location whose field of view is at least half missing (0) would describe the hole, not tissue.
-VOID_SHARE = 0.5
-
-
-def create_atlas(
-    encoder: TrainedEncoder,
-    volume: Volume,
-    path: Path,
-    *,
-    run: str,
-    stride: Zyx | None = None,
-    box: Box | None = None,
-    any_voxel_size: bool = False,
-) -> Atlas:
-    """Lays out an atlas, or opens the unfinished one of an earlier run of the same job.
-
-    Args:
-        encoder: copied into the atlas, which is then complete in itself.
-        volume: what to embed.
-        path: the directory of the atlas.
-        run: where the encoder came from, for people.
-        stride: voxels between locations, ZYX; multiples of the encoder's, which is the default.
-        box: voxels to embed; the whole volume if not given.
-        any_voxel_size: embeds a volume of another voxel size than the encoder was made for.
-
-    Raises:
-        MismatchError: the voxel sizes differ, the encoder wants masked fields of view, or another
-            atlas is at `path`.
-        OutOfBoundsError: the box leaves the volume or is smaller than the field of view.
-        ConfigError: the stride is not a multiple of the encoder's.
-        DataError: the volume is constant or holds NaN.
-        StorageError: the disk refuses.
-    """
-    require_unmasked(encoder)
-    if not any_voxel_size:
-        require_voxel_size(encoder, volume)
-    if box is not None and not volume.box.contains(box):
-        raise OutOfBoundsError(f"{box} leaves the volume, which is {volume.box} (voxels, ZYX)")
-    step = stride or encoder.stride
-    require_stride(encoder, step)
-    try:
-        grid = Grid.covering(box or volume.box, encoder.fov, step)
-    except OutOfBoundsError as error:
-        raise OutOfBoundsError(f"{volume.name}: {error}") from None
-    info = AtlasInfo(
-        volume=volume.source,
-        attribution={k: str(v) for k, v in volume.attributes.items() if k in ("license", "source")},
-        frame=volume.frame,
-        grid=grid,
-        embedding_dim=encoder.embedding_dim,
-        shard=_shard_shape(grid),
-        encoder=encoder.fingerprint,
-        run=run,
-        normaliser=measure(volume),
-        backend=f"xla-{jax.default_backend()}-float32",
-        versions={p: importlib.metadata.version(p) for p in ("jax", "flax", "tensorstore")},
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
-    atlas = Atlas.create(path, info)
-    if not (path / FILE).exists():
-        save_encoder(encoder, path / FILE)
-    return atlas
+Progress = Callable[[Box, Mark], None]
 
 
 def remaining(atlas: Atlas) -> list[Box]:
-    """The shards that are neither done nor void, in z, y, x order."""
-    finished = {k for k, mark in atlas.ledger.marks().items() if mark.state != "failed"}
-    return [box for box in atlas.store.shards if _index(atlas, box) not in finished]
+    """The shards that are neither done nor void as they are planned, in the order to do them in."""
+    finished = atlas.finished()
+    return [shard for shard in atlas.shards if shard not in finished]
 
 
 def run_shard(path: Path, shard: Box) -> Mark:
-    """Computes, writes and records one shard of the atlas at `path`.
+    """Computes, writes and records one shard of the atlas at `path`, unless it is finished.
 
     A shard whose voxels cannot be read or used is recorded as failed with the reason, so that one
     bad chunk does not stop the rest.
+
+    Raises:
+        MismatchError: the encoder in the atlas is not the one that the atlas was laid out for.
+        MissingExtraError: the backend of the atlas is not installed here.
+        StorageError: the disk refuses.
     """
-    atlas = Atlas.open(path)
-    encoder = _encoder(path, atlas.info.encoder)
-    return _run(atlas, encoder, shard, lambda: atlas.volume.read(atlas.grid.voxels(shard)))
+    job = _job(path, _revision(path))
+    return job.finished(shard) or job.write(shard, job.attempt(shard, lambda: job.read(shard)))
 
 
-def embed_volume(
-    atlas: Atlas, *, progress: Callable[[Box, Mark], None] = lambda _box, _mark: None
+def embed_shards(
+    atlas: Atlas,
+    shards: Sequence[Box] | None = None,
+    *,
+    progress: Progress = lambda _shard, _mark: None,
 ) -> list[tuple[Box, Mark]]:
-    """Does what remains of an atlas in this process, reading the next shard while one computes.
+    """Does shards of an atlas in this process: one is read and one written while one computes.
+
+    Args:
+        atlas: laid out, and open.
+        shards: which; all that remain if not given.
+        progress: called with each shard when it is written.
 
     Returns:
         The shards that failed, with their marks.
@@ -124,133 +68,143 @@ def embed_volume(
     Raises:
         StorageError: the disk refuses; run again to go on.
     """
-    encoder = _encoder(atlas.path, atlas.info.encoder)
+    job = Job.open(atlas)
     failed = []
-    with ThreadPoolExecutor(1, thread_name_prefix="voxkin-read") as reader:
-        for shard, read in _read_ahead(reader, atlas, remaining(atlas)):
-            mark = _run(atlas, encoder, shard, read)
+    todo = remaining(atlas) if shards is None else shards
+    with (
+        ThreadPoolExecutor(1, "voxkin-read") as reader,
+        ThreadPoolExecutor(1, "voxkin-write") as pen,
+    ):
+        for shard, mark in _pipeline(job, todo, reader, pen):
             if mark.state == "failed":
                 failed.append((shard, mark))
             progress(shard, mark)
     return failed
 
 
-def verify(atlas: Atlas, *, recompute: int = 1) -> list[Box]:
-    """Re-reads every finished shard against its checksum and recomputes some of them.
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """An atlas with its encoder made ready to run."""
 
-    Shards that do not agree lose their mark, so that running the job again redoes them.
+    atlas: Atlas
+    backend: Backend
 
-    Args:
-        recompute: how many shards to compute again from the volume and compare bit for bit.
+    @classmethod
+    def open(cls, atlas: Atlas) -> "Job":
+        """Loads the encoder of an atlas and compiles what the atlas names.
 
-    Returns:
-        The shards that did not agree.
-    """
-    encoder = _encoder(atlas.path, atlas.info.encoder)
-    marks = atlas.ledger.marks()
-    finished = [b for b in atlas.store.shards if _state(atlas, marks, b) in ("done", "void")]
-    again = set(finished[:: max(1, len(finished) // max(recompute, 1))][:recompute])
-    bad = []
-    for shard in finished:
-        expected = marks[_index(atlas, shard)].digest
-        agrees = _stored_digest(atlas, shard) == expected
-        if agrees and shard in again:
-            voxels = atlas.volume.read(atlas.grid.voxels(shard))
-            agrees = _compute(atlas, encoder, shard, voxels)[1].digest == expected
-        if not agrees:
-            atlas.ledger.forget(_index(atlas, shard))
-            bad.append(shard)
-    return bad
+        Raises:
+            MismatchError: the encoder is not the one that the atlas was laid out for.
+            MissingExtraError: the backend is not installed here.
+        """
+        encoder = load_encoder(atlas.path)
+        if encoder.fingerprint != atlas.info.encoder:
+            raise MismatchError(
+                f"the encoder in {atlas.path} has fingerprint {encoder.fingerprint} and the atlas "
+                f"was made by {atlas.info.encoder}; restore {atlas.path / FILE} or make the atlas "
+                "anew"
+            )
+        return cls(atlas, open_backend(encoder, *atlas.info.kind_and_precision))
+
+    def finished(self, shard: Box) -> Mark | None:
+        """The mark of a shard that is finished as it is planned, by whomever."""
+        mark = self.atlas.ledger.mark(self.atlas.shard_index(shard))
+        return mark if mark and mark.plan == self.atlas.plan(shard) else None
+
+    def read(self, shard: Box) -> np.ndarray:
+        """The voxels that the locations of a shard see; DataError where they cannot be read.
+
+        A block of them on a grid; of given places a stack of fields of view.
+        """
+        atlas, places = self.atlas, self.atlas.places
+        if isinstance(places, Grid):
+            return atlas.volume.read(places.voxels(shard))
+        return read_fields(atlas.volume, atlas.segmentation, places, shard)
+
+    def attempt(self, shard: Box, read: Callable[[], np.ndarray]) -> tuple[np.ndarray | None, Mark]:
+        """The embeddings of a shard as they are stored, and the mark they earn.
+
+        None stands for embeddings that are not written: of a void, and of a shard that failed.
+        """
+        plan = self.atlas.plan(shard)
+        try:
+            wanted = self.atlas.wanted(shard)
+            if not wanted.any():
+                return None, Mark("void", "", shard.size, shard.size, shard.size, "", plan)
+            return self._compute(shard, read(), wanted)
+        except DataError as error:
+            return None, Mark("failed", locations=shard.size, reason=str(error), plan=plan)
+
+    def write(self, shard: Box, attempt: tuple[np.ndarray | None, Mark]) -> Mark:
+        """Writes a shard, then its mark; StorageError where the disk refuses."""
+        stored, mark = attempt
+        index = self.atlas.shard_index(shard)
+        if stored is not None:
+            self.atlas.store.write(shard, stored)
+        elif mark.state == "void" and self.atlas.ledger.mark(index):
+            # What an earlier plan wrote there is no longer wanted, or was no data after all.
+            self.atlas.store.write(shard, self._nothing(shard))
+        self.atlas.ledger.record(index, mark)
+        return mark
+
+    def _nothing(self, shard: Box) -> np.ndarray:
+        store = self.atlas.store
+        return np.zeros((*shard.shape, store.dim), store.dtype)
+
+    def _compute(
+        self, shard: Box, voxels: np.ndarray, wanted: Bool[np.ndarray, "z y x"]
+    ) -> tuple[np.ndarray | None, Mark]:
+        void, parts = self._parts(shard, voxels, wanted)
+        counts = (shard.size, int(void.sum()), int((~wanted).sum()))
+        plan = self.atlas.plan(shard)
+        if void.all():
+            return None, Mark("void", "", *counts, "", plan)
+        out = self._nothing(shard)
+        for cells, vectors in parts:
+            out[cells.slices] = self.atlas.store.encode(vectors)
+        out[void] = 0
+        return out, Mark("done", digest(out.tobytes()), *counts, "", plan, name(self.backend))
+
+    def _parts(
+        self, shard: Box, voxels: np.ndarray, wanted: Bool[np.ndarray, "z y x"]
+    ) -> tuple[Bool[np.ndarray, "z y x"], Iterator[tuple[Box, np.ndarray]]]:
+        """Which cells have no embedding, and the embeddings of the others, piece by piece."""
+        info, places = self.atlas.info, self.atlas.places
+        if isinstance(places, Grid):
+            return dense_parts(self.backend, info, shard, voxels, wanted)
+        masked = info.segmentation is not None
+        return given_parts(self.backend, info.normaliser, voxels, masked=masked)
 
 
-@functools.lru_cache(maxsize=4)
-def _encoder(path: Path, fingerprint: str) -> TrainedEncoder:
-    """The encoder of an atlas, compiled once for all of its shards."""
-    encoder = load_encoder(path)
-    if encoder.fingerprint != fingerprint:
-        raise MismatchError(
-            f"the encoder in {path} has fingerprint {encoder.fingerprint} and the atlas was made "
-            f"by {fingerprint}; restore {path / FILE} or make the atlas anew"
-        )
-    return encoder
-
-
-def _read_ahead(
-    reader: ThreadPoolExecutor, atlas: Atlas, shards: list[Box]
-) -> Iterator[tuple[Box, Callable[[], np.ndarray]]]:
-    def submit(shard: Box) -> Callable[[], np.ndarray]:
-        return reader.submit(atlas.volume.read, atlas.grid.voxels(shard)).result
-
-    ahead = submit(shards[0]) if shards else None
+def _pipeline(
+    job: Job, shards: Sequence[Box], reader: ThreadPoolExecutor, pen: ThreadPoolExecutor
+) -> Iterator[tuple[Box, Mark]]:
+    """Shards with their marks, when they are written: at most one behind the one that computes."""
+    ahead: Future[np.ndarray] | None = None
+    behind: tuple[Box, Future[Mark]] | None = None
     for i, shard in enumerate(shards):
-        assert ahead is not None
-        read, ahead = ahead, submit(shards[i + 1]) if i + 1 < len(shards) else None
-        yield shard, read
+        now = ahead or reader.submit(job.read, shard)
+        ahead = reader.submit(job.read, shards[i + 1]) if i + 1 < len(shards) else None
+        found = job.finished(shard)  # by another process at the same atlas
+        attempt = None if found else job.attempt(shard, now.result)
+        if behind:
+            yield behind[0], behind[1].result()
+        if found:
+            behind = None
+            yield shard, found
+        elif attempt:
+            behind = (shard, pen.submit(job.write, shard, attempt))
+    if behind:
+        yield behind[0], behind[1].result()
 
 
-def _run(atlas: Atlas, encoder: TrainedEncoder, shard: Box, read: Callable[[], np.ndarray]) -> Mark:
-    try:
-        embeddings, mark = _compute(atlas, encoder, shard, read())
-        if mark.state == "done":
-            atlas.store.write(shard, embeddings)
-    except DataError as error:
-        mark = Mark("failed", locations=shard.size, reason=str(error))
-    atlas.ledger.record(_index(atlas, shard), mark)
-    return mark
+@functools.lru_cache(maxsize=2)
+def _job(path: Path, revision: tuple[str, ...]) -> Job:
+    """One job per process and atlas, so that the network is compiled once."""
+    return Job.open(Atlas.open(path))
 
 
-def _compute(
-    atlas: Atlas, encoder: TrainedEncoder, shard: Box, voxels: np.ndarray
-) -> tuple[np.ndarray, Mark]:
-    """The embeddings of a shard as they are stored, and the mark they earn."""
-    grid = atlas.grid
-    void = _voids(voxels, grid, shard.shape)
-    out = np.zeros((*shard.shape, encoder.embedding_dim), np.float16)
-    if void.all():
-        return out, Mark("void", "", shard.size, shard.size)
-    grey = atlas.info.normaliser(voxels)
-    local = Grid((0, 0, 0), grid.fov, grid.stride, shard.shape)
-    for cells in local.cells.tiles(block_shape(encoder, local)):
-        block = grey[local.voxels(cells).slices]
-        out[cells.slices] = embed_cells(encoder, local, cells, block)
-    out[void] = 0
-    return out, Mark("done", digest(out.tobytes()), shard.size, int(void.sum()))
-
-
-def _voids(voxels: np.ndarray, grid: Grid, cells: Zyx) -> Bool[np.ndarray, "z y x"]:
-    """Which locations see at least half missing voxels (0), by a summed-area table."""
-    missing = voxels == 0
-    if not missing.any():
-        return np.zeros(cells, bool)
-    table = np.pad(missing.astype(np.int32), ((1, 0),) * 3)
-    for axis in range(3):
-        table = np.cumsum(table, axis=axis, dtype=np.int32)
-    for axis, (n, fov, step) in enumerate(zip(cells, grid.fov, grid.stride, strict=True)):
-        starts = np.arange(n) * step
-        table = np.take(table, starts + fov, axis=axis) - np.take(table, starts, axis=axis)
-    return table >= VOID_SHARE * np.prod(grid.fov)
-
-
-def _shard_shape(grid: Grid) -> Zyx:
-    """32 cells an edge where there are many, 16 where one may wait for the first to be done.
-
-    At 32, the halo is a tenth of what is read and a petavoxel volume makes 10^5 tasks.
-    """
-    return (32, 32, 32) if grid.size > 2**20 else (16, 16, 16)
-
-
-def _index(atlas: Atlas, shard: Box) -> Zyx:
-    return zyx(a // n for a, n in zip(shard.start, atlas.store.shard, strict=True))
-
-
-def _state(atlas: Atlas, marks: dict[Zyx, Mark], shard: Box) -> str:
-    mark = marks.get(_index(atlas, shard))
-    return mark.state if mark else ""
-
-
-def _stored_digest(atlas: Atlas, shard: Box) -> str:
-    try:
-        stored = atlas.store.read(shard).astype(np.float16)
-    except DataError:
-        return "unreadable"
-    return digest(stored.tobytes()) if stored.any() else ""
+def _revision(path: Path) -> tuple[str, ...]:
+    """What tells that regions were added to an atlas, or that another took its place."""
+    changed = (path / "atlas.json").stat().st_mtime_ns if (path / "atlas.json").exists() else 0
+    return (str(changed), *sorted(file.name for file in (path / "regions").glob("*.json")))

@@ -25,17 +25,23 @@ class Mark:
 
     Attributes:
         state: done, void (no location of it has data, nothing was written) or failed.
-        digest: of the float16 bytes of the shard; empty unless done.
+        digest: of the bytes of the shard as they are stored; empty unless done.
         locations: locations in the shard.
-        voids: how many of them have no data.
+        voids: how many of them have no embedding: no data, or not wanted.
+        unwanted: how many of those were not to be embedded.
         reason: why it failed; empty otherwise.
+        plan: digest of what of the shard was to be embedded; see `Atlas.plan`.
+        backend: what computed it, as in `openvino-cpu-float32`; empty where nothing did.
     """
 
     state: State
     digest: str = ""
     locations: int = 0
     voids: int = 0
+    unwanted: int = 0
     reason: str = ""
+    plan: str = ""
+    backend: str = ""
 
 
 _MARK = TypeAdapter(Mark)
@@ -49,7 +55,7 @@ class Ledger:
         self._kv = ts.KvStore.open({"driver": "file", "path": f"{path}/"}).result()
 
     def record(self, shard: Zyx, mark: Mark) -> None:
-        """Writes the mark of a shard; of two that finish the same shard the first one stays.
+        """Writes the mark of a shard; of two that finish the same plan of it the first one stays.
 
         Raises:
             StorageError: the disk refuses.
@@ -60,7 +66,8 @@ class Ledger:
                 self._kv.write(_key(shard, failed=True), value).result()
                 return
             found = self._kv.read(_key(shard)).result()
-            if found.state == "missing":
+            known = found.state == "value" and self._parse(_key(shard), found.value)[1]
+            if not known or known.plan != mark.plan:
                 # Of two writers the one that comes second is refused and changes nothing.
                 self._kv.write(_key(shard), value, if_equal=found.stamp.generation).result()
             self._kv.delete_range(_only(_key(shard, failed=True))).result()
@@ -82,6 +89,17 @@ class Ledger:
                     shard, mark = self._parse(key, result.value)
                     marks[shard] = mark
         return marks
+
+    def mark(self, shard: Zyx) -> Mark | None:
+        """The mark of a shard that is done or void; None where it is neither.
+
+        Raises:
+            DataError: the mark is damaged.
+            StorageError: the ledger may not be read.
+        """
+        with reports_storage(f"read the ledger at {self.path}"):
+            found = self._kv.read(_key(shard)).result()
+        return self._parse(_key(shard), found.value)[1] if found.state == "value" else None
 
     def forget(self, shard: Zyx) -> None:
         """Removes the marks of a shard, so that the next run does it again."""

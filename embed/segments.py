@@ -206,6 +206,12 @@ def of_centre(labels: Shaped[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
     return labels == labels[z, y, x]
 
 
+def masked_to_centre(labels: Shaped[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+    """As `of_centre`; nothing where the voxel in the middle belongs to no segment."""
+    z, y, x = (n // 2 for n in labels.shape)
+    return (labels == labels[z, y, x]) & (labels[z, y, x] != 0)
+
+
 def moved(mask: Bool[np.ndarray, "z y x"], by: int) -> Bool[np.ndarray, "z y x"]:
     """A mask with its edge moved out by `by` voxels along each axis, or in where `by` < 0.
 

@@ -9,7 +9,8 @@ from embed.atlas import Atlas
 from embed.config import RunConfig, load_preset
 from embed.errors import ConfigError, UnavailableError
 from embed.geometry import Box, XyzFloat
-from embed.inference import create_atlas
+from embed.grid_layout import create_atlas
+from embed.layout import Wanted
 from embed.samples import PATH as SAMPLE
 from embed.storage import is_free, write_bytes
 from embed.volume import open_volume
@@ -94,7 +95,7 @@ def prepare(config: RunConfig, folder: Path, box: Box | None = None) -> Atlas:
     encoder, _ = train(config, run)
     note("2. embedding the sample densely")
     volume = open_volume(SAMPLE)
-    atlas = create_atlas(encoder, volume, folder / "atlas", run=str(run.resolve()), box=box)
+    atlas = create_atlas(encoder, volume, folder / "atlas", Wanted(box=box), run=str(run.resolve()))
     embed_atlas(atlas)
     note("3. building the index")
     index_atlas(atlas)

@@ -150,7 +150,8 @@ def _sound(atlas: Atlas, factory: str | None) -> Manifest | None:
         manifest, _ = current_manifest(atlas)
     except (NotFoundError, MismatchError, DataError):
         return None
-    return manifest if factory in (None, manifest.factory) else None
+    whole = manifest.count == count_locations(atlas)  # not since it was extended
+    return manifest if whole and factory in (None, manifest.factory) else None
 
 
 def _build(
@@ -173,7 +174,7 @@ def _build(
         reason=advice.reason,
         dim=atlas.info.embedding_dim,
         count=searched.ntotal,
-        voids=atlas.grid.size - searched.ntotal,
+        voids=atlas.planned - searched.ntotal,
         lists=lists,
         nprobe=sweep[-1].nprobe,
         training=len(training),
@@ -242,7 +243,7 @@ def _fill(searched: Any, atlas: Atlas, truth: ExactNeighbours, progress: Progres
             searched.add_with_ids(locations.vectors, locations.ids)
             truth.update(locations)
         done += box.size
-        progress(done, atlas.grid.size)
+        progress(done, atlas.planned)
 
 
 def _search(

@@ -41,7 +41,7 @@ def shard_locations(atlas: Atlas) -> Iterator[tuple[Box, Locations]]:
         DataError: a shard is corrupt, or data that the ledger counted are gone.
     """
     found = 0
-    for box in atlas.store.shards:
+    for box in atlas.shards:
         vectors = atlas.store.read(box).reshape(box.size, -1)
         locations = _with_data(_box_ids(atlas.grid, box), vectors)
         found += len(locations.ids)
@@ -70,7 +70,7 @@ def sample_locations(atlas: Atlas, count: int, seed: int) -> Locations:
     """
     rate = min(1.0, count / max(count_locations(atlas), 1))
     parts = []
-    for number, box in enumerate(atlas.store.shards):
+    for number, box in enumerate(atlas.shards):
         drawn = _draw(box.size, rate, np.random.default_rng([seed, number]))
         ids = _box_ids(atlas.grid, box)[drawn]
         parts.append(_with_data(ids, atlas.embeddings(ids)))

@@ -119,7 +119,7 @@ def apply_probe(atlas: Atlas, probe: Probe, progress: Progress | None = None) ->
     counts, voids, done = np.zeros(len(probe.classes), np.int64), 0, 0
     with replacing(path) as directory:
         class_map = ClassMap.create(directory, atlas, probe.name, probe.classes)
-        for box in atlas.store.shards:
+        for box in atlas.shards:
             vectors, has_data = unit(atlas.store.read(box).reshape(box.size, -1))
             probabilities = probe.probabilities(vectors) * has_data[:, None]
             class_map.write(box, probabilities.reshape(*box.shape, -1))
@@ -128,7 +128,7 @@ def apply_probe(atlas: Atlas, probe: Probe, progress: Progress | None = None) ->
             voids += int((~has_data).sum())
             done += box.size
             if progress:
-                progress(done, atlas.grid.size)
+                progress(done, atlas.planned)
     return MapSummary(path, dict(zip(probe.classes, counts.tolist(), strict=True)), voids)
 
 

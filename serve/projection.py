@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from embed.atlas import Atlas
 from embed.errors import ConfigError, DataError, MismatchError, NotFoundError
 from embed.storage import read_json, write_bytes, write_json
-from serve.locations import Progress, sample_locations
+from serve.locations import Progress, count_locations, sample_locations
 from serve.projection_plot import draw_points
 from serve.projection_table import Format, Points, read_points, require_format, write_points
 from serve.swap import replacing
@@ -179,7 +179,7 @@ def _points(
 
 
 def _captions(atlas: Atlas, info: ProjectionInfo) -> tuple[str, str]:
-    places = f"{info.points:,} of {atlas.grid.size:,} places"
+    places = f"{info.points:,} of {count_locations(atlas):,} places"
     grouped = f"{info.clusters} clusters" if info.clusters else "no clusters"
     title = f"Atlas {atlas.name}: UMAP of {places}, {grouped}"
     note = (

@@ -4,13 +4,15 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from embed.atlas import Atlas
+from embed.audit import verify
 from embed.checkpoint import TrainedEncoder
 from embed.errors import ConfigError, DataError, IncompleteError, OutOfBoundsError
 from embed.geometry import Box, Zyx, ZyxFloat
-from embed.inference import create_atlas, embed_volume, remaining, verify
+from embed.grid_layout import create_atlas
+from embed.inference import embed_shards, remaining
+from embed.layout import Wanted
 from embed.ledger import Mark
 from embed.pretrained import find_encoder
 from embed.samples import locate
@@ -105,27 +107,27 @@ def embed(
     if verify_only:
         _verify(Atlas.open(out_path), json)
         return
-    options: dict[str, Any] = {
-        "run": str(run.resolve()),
-        "stride": _stride(encoder, stride),
-        "box": _region(source, box),
-        "any_voxel_size": any_voxel_size,
-    }
+    wanted = Wanted(
+        stride=_stride(encoder, stride),
+        box=_region(source, box),
+        any_voxel_size=any_voxel_size,
+    )
+    origin = str(run.resolve())
     if dry_run:
         # Laid out elsewhere, so that what would be refused is refused now.
         with tempfile.TemporaryDirectory(prefix="voxkin-") as folder:
-            atlas = create_atlas(encoder, source, Path(folder) / "atlas", **options)
+            atlas = create_atlas(encoder, source, Path(folder) / "atlas", wanted, run=origin)
             _tell_plan(atlas, out_path, json)
     else:
-        atlas = create_atlas(encoder, source, out_path, **options)
+        atlas = create_atlas(encoder, source, out_path, wanted, run=origin)
         _tell_result(atlas, embed_atlas(atlas), json)
 
 
 def embed_atlas(atlas: Atlas) -> list[tuple[Box, Mark]]:
     """Does what remains of an atlas, with progress; gives back the shards that failed."""
     left = sum(box.size for box in remaining(atlas))
-    done, voids = atlas.grid.size - left, 0
-    with progress("embedding", atlas.grid.size, "locations") as advance:
+    done, voids = atlas.planned - left, 0
+    with progress("embedding", atlas.planned, "locations") as advance:
         advance(done)
 
         def tell(shard: Box, mark: Mark) -> None:
@@ -133,7 +135,7 @@ def embed_atlas(atlas: Atlas) -> list[tuple[Box, Mark]]:
             done, voids = done + shard.size, voids + mark.voids
             advance(done, f"{voids:,} void" if voids else "")
 
-        return embed_volume(atlas, progress=tell)
+        return embed_shards(atlas, progress=tell)
 
 
 def _stride(encoder: TrainedEncoder, text: str | None) -> Zyx:

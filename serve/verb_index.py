@@ -48,7 +48,7 @@ def index(
 
 def index_atlas(atlas: Atlas, factory: str | None = None, rebuild: bool = False) -> Manifest:
     """Builds the index with progress."""
-    with progress("indexing", atlas.grid.size, "locations") as advance:
+    with progress("indexing", atlas.planned, "locations") as advance:
         return build_index(
             atlas,
             factory=factory,

@@ -76,7 +76,7 @@ def apply(
     """
     opened = Atlas.open(atlas)
     probe = load_probe(opened, name)
-    with progress("mapping", opened.grid.size, "locations") as advance:
+    with progress("mapping", opened.planned, "locations") as advance:
         summary = apply_probe(opened, probe, lambda done, _: advance(done))
     if json:
         print_json({**dataclasses.asdict(summary), "path": str(summary.path)})

@@ -10,10 +10,11 @@ import numpy as np
 import tensorstore as ts
 from scipy import ndimage
 
-from embed.atlas import Atlas, AtlasInfo
+from embed.atlas import Atlas
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.ledger import Mark
 from embed.normaliser import Normaliser
+from embed.provenance import AtlasInfo
 from embed.storage import digest
 from embed.volume import open_volume
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
+from embed.backends.backend import Backend
+from embed.backends.choice import open_backend
 from embed.checkpoint import TrainedEncoder, random_encoder
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
@@ -51,6 +53,12 @@ def tiny_run() -> RunConfig:
 def encoder() -> TrainedEncoder:
     """The tiny encoder, untrained."""
     return random_encoder(TINY)
+
+
+@pytest.fixture(scope="session")
+def backend(encoder: TrainedEncoder) -> Backend:
+    """What runs it here."""
+    return open_backend(encoder)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,6 @@ def test_creating_the_same_again_opens_what_is_there(own):
         ({"encoder": "other"}, "its encoder is a-test-encoder, not other"),
         ({"normaliser": Normaliser(100.0, 40.0)}, "its normaliser is .*128.0.*, not .*100.0"),
         ({"frame": Frame((30.0, 4.0, 4.0))}, "its frame is .*8.0.*, not .*4.0"),
-        ({"shard": (4, 4, 4)}, r"its shard is \[8, 8, 8\], not \[4, 4, 4\]"),
     ],
 )
 def test_another_atlas_in_its_place_is_refused_and_what_differs_is_named(own, change, words):

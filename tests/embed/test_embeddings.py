@@ -4,6 +4,7 @@ import resource
 
 import numpy as np
 import pytest
+import tensorstore as ts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -223,3 +224,31 @@ def test_a_place_that_cannot_be_written_to_is_said_to_be_so(tmp_path):
 
     with pytest.raises(StorageError, match="a part of that path is a file"):
         EmbeddingStore.create(tmp_path / "file" / "e.zarr", SHAPE, DIM, SHARD)
+
+
+def test_an_array_of_other_numbers_is_no_store(tmp_path):
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{tmp_path}/"}}
+    ts.open(spec, create=True, dtype=ts.float32, shape=[2, 2, 2, 3]).result()
+
+    with pytest.raises(DataError, match="it holds float32, not float16 or int8"):
+        EmbeddingStore.open(tmp_path)
+
+
+def test_a_list_of_vectors_is_stored_in_chunks_of_its_own_shape(tmp_path):
+    made = EmbeddingStore.create(
+        tmp_path / "e.zarr", (1, 1, 300), DIM, (1, 1, 256), chunk=(1, 1, 64)
+    )
+    written = vectors(made.cells)
+    for box in made.shards:
+        made.write(box, written[box.slices])
+
+    found = EmbeddingStore.open(made.path)
+
+    assert (found.shard, len(list(found.shards))) == ((1, 1, 256), 2)
+    np.testing.assert_array_equal(found.read(found.cells), written)
+    # Nothing is kept for where no chunk of the last shard was written.
+    assert shard_file(made, (0, 0, 1)).stat().st_size < 64 * DIM * 2 + 4 + 4 * 16 + 5
+    with pytest.raises(ConfigError, match="whole chunks of"):
+        EmbeddingStore.create(tmp_path / "f", (1, 1, 300), DIM, (1, 1, 256), chunk=(1, 1, 100))
+    with pytest.raises(DataError, match="is not the array that belongs there"):
+        EmbeddingStore.create(made.path, (1, 1, 300), DIM, (1, 1, 256), chunk=(1, 1, 32))

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from embed.backends.choice import open_backend
 from embed.checkpoint import random_encoder
 from embed.dense import embed_at
 from embed.encoder import EncoderConfig, Stage
@@ -39,7 +40,7 @@ def test_embeddings_are_those_of_the_field_of_view_at_each_place(folder, encoder
     found = Candidate(encoder, task).embeddings()
 
     few = np.arange(0, len(task.places), max(1, len(task.places) // 20))
-    expected = embed_at(encoder, task.volume, task.places.centres[few])
+    expected = embed_at(open_backend(encoder), task.volume, task.places.centres[few])
     np.testing.assert_allclose(found[few], expected, atol=1e-4)
 
 
@@ -51,7 +52,7 @@ def test_places_between_the_cells_of_an_encoder_are_embedded_one_by_one(folder):
     found = Candidate(encoder, task).embeddings()
 
     few = np.array([0, 1, len(task.places) - 1])
-    expected = embed_at(encoder, task.volume, task.places.centres[few])
+    expected = embed_at(open_backend(encoder), task.volume, task.places.centres[few])
     np.testing.assert_allclose(found[few], expected, atol=1e-4)
 
 
@@ -91,7 +92,7 @@ def test_an_encoder_that_wants_masks_is_given_masked_fields_of_view(masked_task,
 
     few = np.arange(0, len(task.places), max(1, len(task.places) // 20))
     labels = open_volume(folder / "fib25_b_bodies.zarr")
-    expected = embed_at(masked, task.volume, task.places.centres[few], labels)
+    expected = embed_at(open_backend(masked), task.volume, task.places.centres[few], labels)
     np.testing.assert_allclose(found[few], expected, atol=1e-4)
     assert not np.allclose(found, Candidate(whole, task).embeddings(), atol=1e-2)
     assert "masked to the segment" in input_of(masked, task)["input"]

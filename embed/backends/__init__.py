@@ -1,0 +1,1 @@
+"""What runs the network: XLA on any device, or OpenVINO on a CPU."""

@@ -1,0 +1,55 @@
+"""What every backend is: an encoder made ready to run on this machine."""
+
+from typing import Literal, Protocol, get_args, runtime_checkable
+
+from jaxtyping import Float32
+from numpy import ndarray
+
+from embed.checkpoint import TrainedEncoder
+
+Kind = Literal["xla", "openvino"]
+Precision = Literal["float32", "bfloat16"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+AGREE: dict[Precision, float] = {"float32": 0.9999, "bfloat16": 0.999}
+"""Least cosine between what two backends, or two machines, make of the same field of view."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """An encoder made ready to run. Safe to call from many threads.
+
+    Equal blocks give equal bits on one machine, whatever the number of threads.
+
+    Attributes:
+        encoder: what it runs.
+        kind: which software runs it.
+        precision: of products and sums between the layers; parameters and results are float32.
+        platform: cpu, gpu or tpu.
+    """
+
+    encoder: TrainedEncoder
+    kind: Kind
+    precision: Precision
+    platform: str
+
+    @property
+    def parallel(self) -> int:
+        """How many calls at once keep it busy."""
+        ...
+
+    def __call__(
+        self, blocks: Float32[ndarray, "batch z y x"]
+    ) -> Float32[ndarray, "batch cz cy cx dim"]:
+        """Embeds every field of view of a batch of normalised blocks, the encoder's stride apart.
+
+        Returns:
+            Vectors of length 1.
+        """
+        ...
+
+
+def name(backend: Backend) -> str:
+    """What provenance calls it, as in `openvino-cpu-float32`."""
+    return f"{backend.kind}-{backend.platform}-{backend.precision}"

@@ -1,0 +1,46 @@
+"""The encoder as JAX runs it: the reference on CPUs, the fast path on GPUs and TPUs."""
+
+import functools
+import itertools
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, PyTree
+
+from embed.backends.backend import Kind, Precision
+from embed.checkpoint import TrainedEncoder
+
+
+class XlaBackend:
+    """See `Backend`. Calls take the devices of this process in turn."""
+
+    kind: Kind = "xla"
+
+    def __init__(self, encoder: TrainedEncoder, precision: Precision):
+        self.encoder = encoder
+        self.precision = precision
+        self.platform = jax.default_backend()
+        self._devices = jax.local_devices()
+        self._turn = itertools.cycle(range(len(self._devices)))
+        self._lock = threading.Lock()
+        self._params = functools.cache(self._params_on)
+
+    @property
+    def parallel(self) -> int:
+        """How many calls keep every device busy."""
+        # On accelerators one block is copied while another is computed.
+        return len(self._devices) * (1 if self.platform == "cpu" else 2)
+
+    def __call__(
+        self, blocks: Float32[np.ndarray, "batch z y x"]
+    ) -> Float32[np.ndarray, "batch cz cy cx dim"]:
+        """Embeds every field of view of a batch of normalised blocks."""
+        with self._lock:
+            turn = next(self._turn)
+        placed = jax.device_put(jnp.asarray(blocks, self.precision), self._devices[turn])
+        return np.asarray(self.encoder.run(self._params(turn), placed))
+
+    def _params_on(self, turn: int) -> PyTree[Array]:
+        return jax.device_put(self.encoder.params, self._devices[turn])

@@ -1,0 +1,79 @@
+"""One shard of given places: their fields of view, seen whole or masked to a segment."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from embed.backends.backend import Backend
+from embed.geometry import Box
+from embed.normaliser import Normaliser
+from embed.points import Points
+from embed.segments import masked_to_centre
+from embed.voids import VOID_SHARE
+from embed.volume import Volume
+
+# Fields of view at once: 20 MB of float32 for 33 voxels an edge, and one shape to compile.
+_BATCH = 128
+# Each waits for the store most of the time.
+_READERS = 8
+
+
+def read_fields(
+    volume: Volume, segmentation: Volume | None, points: Points, cells: Box
+) -> Shaped[np.ndarray, "n z y x"]:
+    """The fields of view of some places, as they are in the volume.
+
+    Where there is a segmentation, only the segment in the middle of each is left, and 0 around it;
+    nothing where no segment is there.
+
+    Raises:
+        DataError: a chunk cannot be read.
+    """
+
+    def read(location: int) -> np.ndarray:
+        box = points.box(location)
+        voxels = volume.read(box)
+        if segmentation is None:
+            return voxels
+        return np.where(masked_to_centre(segmentation.read(box)), voxels, 0)
+
+    with ThreadPoolExecutor(_READERS, "voxkin-fields") as pool:
+        return np.stack([*pool.map(read, range(cells.start[2], cells.stop[2]))])
+
+
+def given_parts(
+    backend: Backend,
+    normaliser: Normaliser,
+    fields: Shaped[np.ndarray, "n z y x"],
+    *,
+    masked: bool,
+) -> tuple[Bool[np.ndarray, "1 1 n"], Iterator[tuple[Box, np.ndarray]]]:
+    """Embeds fields of view one by one.
+
+    Args:
+        backend: runs the encoder.
+        normaliser: of the grey values of the volume.
+        fields: as `read_fields` gives them.
+        masked: whether 0 stands for what belongs to another segment, and not for missing data.
+
+    Returns:
+        The voids, `[1, 1, n]`; and boxes of cells with their embeddings.
+    """
+    missing = (fields == 0).mean(axis=(1, 2, 3))
+    void = missing >= (1.0 if masked else VOID_SHARE)
+    return void[None, None], _embedded(backend, normaliser, fields, masked)
+
+
+def _embedded(
+    backend: Backend, normaliser: Normaliser, fields: np.ndarray, masked: bool
+) -> Iterator[tuple[Box, Float32[np.ndarray, "1 1 n dim"]]]:
+    for first in range(0, len(fields), _BATCH):
+        part = fields[first : first + _BATCH]
+        padded = np.zeros((_BATCH, *part.shape[1:]), np.float32)
+        padded[: len(part)] = normaliser(part)
+        if masked:
+            padded[: len(part)][part == 0] = 0  # what training showed around a segment
+        vectors = backend(padded)[: len(part), 0, 0, 0]
+        yield Box((0, 0, first), (1, 1, first + len(part))), vectors[None, None]
