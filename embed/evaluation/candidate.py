@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from embed.augment import AugmentConfig, change_grey
+from embed.backends.choice import open_backend
 from embed.checkpoint import TrainedEncoder
 from embed.dense import embed_grid
 from embed.errors import MismatchError
@@ -45,6 +46,7 @@ class Candidate:
     def __init__(self, encoder: TrainedEncoder, task: Protocol):
         self._segments = task.segments if input_of(encoder, task) else None
         self._encoder = encoder
+        self._backend = open_backend(encoder)
         self._volume = task.volume
         self._places = task.places
         self._grey = measure(task.volume)(task.grey)
@@ -88,7 +90,7 @@ class Candidate:
     def _dense(self, index: int) -> Float32[np.ndarray, "n dim"]:
         grid = self._places.grids[index]
         box = grid.voxels(grid.cells).shifted(self._volume.box.start)
-        _, cells = embed_grid(self._encoder, self._volume, box, grid.stride)
+        _, cells = embed_grid(self._backend, self._volume, box, grid.stride)
         return cells.reshape(-1, self._encoder.embedding_dim)
 
     def _blocks(self, places: Places) -> Float32[np.ndarray, "n z y x"]:
@@ -103,7 +105,7 @@ class Candidate:
     def _embed(self, blocks: Float32[np.ndarray, "n z y x"]) -> Float32[np.ndarray, "n dim"]:
         padded = np.zeros((_BATCH, *self._encoder.fov), np.float32)  # one shape, compiled once
         padded[: len(blocks)] = blocks
-        return np.asarray(self._encoder.apply(jax.numpy.asarray(padded)))[: len(blocks), 0, 0, 0]
+        return self._backend(padded)[: len(blocks), 0, 0, 0]
 
     def _changed(
         self,
