@@ -11,12 +11,12 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "voxkin needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[openvino]'
 	touch $@
 
 # The tools that check and test, and the extras that the tests cover.
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[ingest,parquet]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[ingest,parquet,openvino,ray]'
 	touch $@
 
 demo: $(VENV)/installed

@@ -126,6 +126,14 @@ class Frame:
         if not all(math.isfinite(v) and v > 0 for v in self.voxel_size_nm):
             raise ValueError(f"a voxel size is three positive lengths in nm (ZYX); got {self}")
 
+    def agrees(self, other: "Frame") -> bool:
+        """Whether voxels have one size, to a thousandth, and one place, to half a voxel."""
+        sizes = zip(self.voxel_size_nm, other.voxel_size_nm, strict=True)
+        origins = zip(self.origin_nm, other.origin_nm, other.voxel_size_nm, strict=True)
+        return all(math.isclose(p, q, rel_tol=1e-3) for p, q in sizes) and all(
+            abs(p - q) < size / 2 for p, q, size in origins
+        )
+
     def to_nm_xyz(self, voxel: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
         """Positions in nm, XYZ, of continuous voxel coordinates, ZYX."""
         nm = np.asarray(voxel, np.float64) * self.voxel_size_nm + self.origin_nm
@@ -207,6 +215,10 @@ class Grid:
         """Centres of the fields of view of `cells`, continuous voxels, ZYX."""
         half = np.asarray(self.fov) / 2
         return np.asarray(cells) * np.asarray(self.stride) + np.asarray(self.start) + half
+
+    def offsets(self, cells: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        """Voxels from the centre of cell (0, 0, 0) to those of `cells`: whole numbers of them."""
+        return np.asarray(cells, np.float64) * np.asarray(self.stride)
 
     def nearest_cells(self, centres: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "n 3"]:
         """The cell whose centre is nearest to each position (continuous voxels, ZYX).

@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from embed.backends.backend import Precision
-
 # Large enough that a product is limited by arithmetic; some 0.1 s on a core.
 _EDGE_CPU = 1536
 _EDGE_ACCELERATOR = 8192
 _ROUNDS = 4
 
 
-def peak_flops(precision: Precision = "float32") -> float:
+def peak_flops(precision: str = "float32") -> float:
     """Operations per second, with all threads or on the first accelerator.
 
     On a CPU it is NumPy's product, in float32 always: a processor with bfloat16 instructions may

@@ -127,6 +127,10 @@ class Points:
         """The places of cells as they were given, continuous voxels, ZYX."""
         return self.positions[self.ids(cells)]
 
+    def offsets(self, cells: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        """Voxels from the first place to those of cells, ZYX."""
+        return self.centres(cells) - self.positions[0]
+
     def nearest_cells(self, centres: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "n 3"]:
         """The cell of the place that is nearest in nm to each position (continuous voxels, ZYX).
 
@@ -136,26 +140,35 @@ class Points:
             OutOfBoundsError: the nearest is farther away than half the longest edge of the field
                 of view, so that it hardly shows the position.
         """
-        size = np.asarray(self.voxel_size_nm)
         wanted = np.asarray(centres, np.float64)
-        reach = float(np.max(size * self.fov) / 2)
-        tree, first = self._tree
-        finite = np.all(np.isfinite(wanted), axis=-1)
-        distance, found = tree.query(np.where(finite[:, None], wanted, 0) * size)
-        near = finite & (distance <= reach)
+        ids, apart = self.nearest(wanted)
+        near = apart <= self.reach_nm
         if not near.all():
             row = int(np.argmin(near))
-            told = tuple(float(v) for v in np.round(wanted[row], 2))
-            place = self.positions[first[found[row]]]
-            nearest = (
-                f"the nearest is {float(distance[row]):.0f} nm away, at "
-                f"{tuple(float(v) for v in np.round(place, 2))}"
+            told, place = (
+                tuple(float(v) for v in np.round(at, 2))
+                for at in (wanted[row], self.positions[ids[row]])
             )
+            nearest = f"; the nearest is {apart[row]:.0f} nm away, at {place}"
             raise OutOfBoundsError(
-                f"no point within {reach:.0f} nm (half the field of view) of voxel {told} (ZYX)"
-                + (f"; {nearest}" if finite[row] else "")
+                f"no point within {self.reach_nm:.0f} nm (half the field of view) of voxel {told} "
+                f"(ZYX){nearest if np.isfinite(apart[row]) else ''}"
             )
-        return self.cells_of(first[found])
+        return self.cells_of(ids)
+
+    @property
+    def reach_nm(self) -> float:
+        """Half the longest edge of the field of view: how far away a place stands for."""
+        return max(n * size for n, size in zip(self.fov, self.voxel_size_nm, strict=True)) / 2
+
+    def nearest(
+        self, centres: Float[np.ndarray, "n 3"]
+    ) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+        """Ids of the nearest places and their distances in nm; infinite from what is no place."""
+        tree, first = self._tree
+        finite = np.isfinite(centres).all(axis=-1)
+        apart, found = tree.query(np.where(finite[:, None], centres, 0) * self.voxel_size_nm)
+        return first[found].astype(np.int64), np.where(finite, apart, np.inf)
 
     def starts(self, cells: Int[np.ndarray, "n 3"]) -> Int[np.ndarray, "n 3"]:
         """First voxel of the field of view of each cell, ZYX: the nearest one to the place."""
@@ -235,7 +248,9 @@ class Points:
             voxel_size_nm=zyx_float(found["voxel_size_nm"]),
         )
         if points.digest() != str(found["digest"]):
-            raise DataError(f"{path} is damaged: its content does not match its checksum")
+            raise DataError(
+                f"{path} is damaged: its content does not match its checksum; make it anew"
+            )
         return points
 
     def _arrays(self) -> list[Shaped[np.ndarray, "..."]]:

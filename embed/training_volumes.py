@@ -1,7 +1,6 @@
 """Opens the volumes that a run is configured for, checked and normalised."""
 
 import functools
-import math
 
 from embed.config import RunConfig, VolumeConfig
 from embed.encoder import EncoderConfig
@@ -79,7 +78,7 @@ def _segmentation(config: VolumeConfig, volume: Volume, box: Box) -> Volume | No
             f"{found.name} holds {found.dtype}; a segmentation holds integers, the segment that "
             "each voxel belongs to, and 0 for none"
         )
-    if not _same_grid(found, volume):
+    if not found.frame.agrees(volume.frame):
         raise MismatchError(
             f"the segmentation {found.name} has {_grid_text(found)}, and {volume.name} has "
             f"{_grid_text(volume)}: a segmentation lies on the grid of its volume, voxel on voxel"
@@ -90,15 +89,6 @@ def _segmentation(config: VolumeConfig, volume: Volume, box: Box) -> Volume | No
             f"{found.box} (voxels, ZYX): name a box of {volume.name} that is segmented"
         )
     return found
-
-
-def _same_grid(a: Volume, b: Volume) -> bool:
-    """Whether voxels have one size, to a thousandth, and one place, to half a voxel."""
-    sizes = zip(a.frame.voxel_size_nm, b.frame.voxel_size_nm, strict=True)
-    origins = zip(a.frame.origin_nm, b.frame.origin_nm, b.frame.voxel_size_nm, strict=True)
-    return all(math.isclose(p, q, rel_tol=1e-3) for p, q in sizes) and all(
-        abs(p - q) < size / 2 for p, q, size in origins
-    )
 
 
 def _grid_text(volume: Volume) -> str:

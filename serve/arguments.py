@@ -21,7 +21,7 @@ T = TypeVar("T")
 HELP = ("-h", "--help")
 
 
-def _left_out(kind: type, metavar: str) -> Any:
+def left_out(kind: type, metavar: str) -> Any:
     """A flag that may be left out and otherwise is one `kind`; tyro alone would say {None}|…."""
     return PrimitiveConstructorSpec(
         nargs=1,
@@ -37,8 +37,8 @@ _REGISTRY = ConstructorRegistry()
 
 
 @_REGISTRY.primitive_rule
-def _may_be_left_out(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    kinds = {int | None: _left_out(int, "N"), str | None: _left_out(str, "TEXT")}
+def _may_beleft_out(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    kinds = {int | None: left_out(int, "N"), str | None: left_out(str, "TEXT")}
     return kinds.get(info.type) if isinstance(info.type, types.UnionType) else None
 
 
@@ -53,14 +53,14 @@ Address = Annotated[str, tyro.conf.arg(metavar="HOST:PORT")]
 Flag = Annotated[bool, _UNSAID]
 Verify = Annotated[bool, tyro.conf.arg(name="verify", help_behavior_hint="")]
 Count = Annotated[int, tyro.conf.arg(metavar="N")]
-Size = Annotated[str | None, _left_out(str, "X,Y,Z"), _UNSAID]
-Region = Annotated[str | None, _left_out(str, "X0:X1,Y0:Y1,Z0:Z1"), _UNSAID]
-Axes = Annotated[str | None, _left_out(str, "LETTERS"), _UNSAID]
-Whole = Annotated[int | None, _left_out(int, "N"), _UNSAID]
-Number = Annotated[float | None, _left_out(float, "NM"), _UNSAID]
-Word = Annotated[str | None, _left_out(str, "TEXT"), _UNSAID]
-Server = Annotated[str | None, _left_out(str, "HOST:PORT"), _UNSAID]
-Folder = Annotated[Path | None, _left_out(Path, "PATH"), _UNSAID]
+Size = Annotated[str | None, left_out(str, "X,Y,Z"), _UNSAID]
+Region = Annotated[str | None, left_out(str, "X0:X1,Y0:Y1,Z0:Z1"), _UNSAID]
+Axes = Annotated[str | None, left_out(str, "LETTERS"), _UNSAID]
+Whole = Annotated[int | None, left_out(int, "N"), _UNSAID]
+Number = Annotated[float | None, left_out(float, "NM"), _UNSAID]
+Word = Annotated[str | None, left_out(str, "TEXT"), _UNSAID]
+Server = Annotated[str | None, left_out(str, "HOST:PORT"), _UNSAID]
+Folder = Annotated[Path | None, left_out(Path, "PATH"), _UNSAID]
 
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
 # A column wider than this is hard to read; that of the flags is as wide.

@@ -1,43 +1,50 @@
-"""`voxkin embed`: an embedding at every location of a volume."""
+"""`voxkin embed`: an embedding at every location of a volume, or at given places."""
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from embed.atlas import Atlas
 from embed.audit import verify
-from embed.checkpoint import TrainedEncoder
-from embed.errors import ConfigError, DataError, IncompleteError, OutOfBoundsError
-from embed.geometry import Box, Zyx, ZyxFloat
-from embed.grid_layout import create_atlas
-from embed.inference import embed_shards, remaining
-from embed.layout import Wanted
+from embed.checkpoint import load_encoder
+from embed.engines.engine import Engine
+from embed.engines.ray import Ray
+from embed.engines.shards import embed_on
+from embed.engines.workers import Workers
+from embed.errors import ConfigError, DataError, IncompleteError
+from embed.estimate import operations
+from embed.geometry import Box, ZyxFloat
+from embed.inference import Progress, embed_shards, remaining
 from embed.ledger import Mark
 from embed.pretrained import find_encoder
 from embed.samples import locate
 from embed.volume import Volume, open_volume
 from serve.arguments import (
-    Axes,
-    Flag,
     Out,
-    Region,
     Run,
-    Size,
     Source,
-    Verify,
-    Whole,
-    box_text,
     call,
-    parse_box,
-    parse_steps,
     parse_voxel_size,
-    xyz_text,
 )
-from serve.console import print_json, progress, say
+from serve.console import print_json, say
+from serve.embed_arguments import (
+    HowFlags,
+    HowGroup,
+    TellFlags,
+    TellGroup,
+    VolumeFlags,
+    VolumeGroup,
+    WhatFlags,
+    WhatGroup,
+    WhereFlags,
+    WhereGroup,
+)
+from serve.embed_layout import lay_out
+from serve.embed_plan import shards_text, tell_plan
+from serve.embed_telling import telling
 
-# float16.
-_BYTES = 2
+_ENGINES = ("process", "workers", "ray")
 
 
 def main(words: list[str]) -> None:
@@ -50,18 +57,13 @@ def embed(
     /,
     volume: Source,
     out_path: Out,
-    stride: Size = None,
-    box: Region = None,
-    voxel_size: Size = None,
-    axes: Axes = None,
-    level: Whole = None,
-    channel: Whole = None,
-    any_voxel_size: Flag = False,
-    dry_run: Flag = False,
-    verify_only: Verify = False,
-    json: Flag = False,
+    taken: VolumeGroup = VolumeFlags(),
+    what: WhatGroup = WhatFlags(),
+    how: HowGroup = HowFlags(),
+    where: WhereGroup = WhereFlags(),
+    tells: TellGroup = TellFlags(),
 ) -> None:
-    """Writes an embedding at every location of a volume: an atlas.
+    """Writes an embedding at every location of a volume, or at given places: an atlas.
 
     The work is cut into shards. A run that was killed goes on with the shards that are missing when
     the same command is given again; shards that failed are tried again. Of a multiscale volume the
@@ -69,8 +71,11 @@ def embed(
 
     Examples:
       voxkin embed pretrained --volume em.ome.zarr --out em.atlas
-      voxkin embed runs/em --volume em.ome.zarr --out em.atlas
-      voxkin embed runs/em --volume em.ome.zarr --out em.atlas --dry-run
+      voxkin embed pretrained --volume em.ome.zarr --out em.atlas --dry-run
+      voxkin embed runs/em --volume em.ome.zarr --out em.atlas --mask tissue.zarr
+      voxkin embed runs/em --volume em.ome.zarr --out em.atlas --box 0:512,0:512,0:99 --extend
+      voxkin embed runs/em --volume em.ome.zarr --out em.atlas --engine ray --address head:6379
+      voxkin embed runs/em --volume em.ome.zarr --out synapses.atlas --points synapses.csv
       voxkin embed runs/em --volume em.ome.zarr --out em.atlas --verify
 
     Args:
@@ -78,166 +83,153 @@ def embed(
             voxkin for voxels of this size.
         volume: path, URL or TensorStore spec; `sample` is the one that comes with voxkin.
         out_path: the directory of the atlas.
-        stride: voxels between locations: multiples of the encoder's own, which is the default.
-        box: voxels to embed, stops excluded; the whole volume if not given.
-        voxel_size: in nm, where the volume does not state it.
-        axes: one letter per dimension in the order of the store, where it does not name them.
-        level: of a multiscale volume, 0 for the first.
-        channel: of a volume with several.
-        any_voxel_size: embed a volume of another voxel size than the encoder was made for.
-        dry_run: say how many locations, shards and bytes it would be, and write nothing.
-        verify_only: re-read what is there against its checksums, recompute a sample of it, and mark
-            what does not agree to be done again.
-        json: print a JSON report.
+        taken: how to take the volume.
+        what: which locations.
+        how: how it is computed and stored.
+        where: where it runs.
+        tells: what it tells.
     """
-    free = any_voxel_size or level is not None
-
-    def opened(near: ZyxFloat) -> Volume:
-        return open_volume(
-            locate(volume),
-            voxel_size_nm=parse_voxel_size(voxel_size),
-            axes=axes,
-            level=level,
-            channel=channel,
-            at_voxel_size_nm=None if free else near,
-        )
-
-    encoder = find_encoder(run, lambda near: opened(near).frame.voxel_size_nm)
-    source = opened(encoder.voxel_size_nm)
-    if verify_only:
-        _verify(Atlas.open(out_path), json)
+    if tells.verify_only:
+        _verify(Atlas.open(out_path), tells)
         return
-    wanted = Wanted(
-        stride=_stride(encoder, stride),
-        box=_region(source, box),
-        any_voxel_size=any_voxel_size,
-    )
-    origin = str(run.resolve())
-    if dry_run:
+    engine, part = _engine(where), _part(where.part)
+    encoder = find_encoder(run, lambda near: _opened(volume, taken, near).frame.voxel_size_nm)
+    source = _opened(volume, taken, encoder.voxel_size_nm)
+    options: Any = {"run": str(run.resolve()), "any_voxel_size": taken.any_voxel_size}
+    if tells.dry_run:
         # Laid out elsewhere, so that what would be refused is refused now.
         with tempfile.TemporaryDirectory(prefix="voxkin-") as folder:
-            atlas = create_atlas(encoder, source, Path(folder) / "atlas", wanted, run=origin)
-            _tell_plan(atlas, out_path, json)
-    else:
-        atlas = create_atlas(encoder, source, out_path, wanted, run=origin)
-        _tell_result(atlas, embed_atlas(atlas), json)
+            atlas = lay_out(encoder, source, Path(folder) / "atlas", what, how, **options)
+            tell_plan(atlas, out_path, tells.price, tells.json)
+        return
+    atlas = lay_out(encoder, source, out_path, what, how, **options)
+    shards = _of_part(atlas, part)
+    failed = embed_atlas(atlas, shards, engine, events=tells.events, port=tells.metrics)
+    _tell_result(atlas, shards, failed, tells.json)
 
 
-def embed_atlas(atlas: Atlas) -> list[tuple[Box, Mark]]:
-    """Does what remains of an atlas, with progress; gives back the shards that failed."""
-    left = sum(box.size for box in remaining(atlas))
-    done, voids = atlas.planned - left, 0
-    with progress("embedding", atlas.planned, "locations") as advance:
-        advance(done)
+def embed_atlas(
+    atlas: Atlas,
+    shards: Sequence[Box] | None = None,
+    engine: Engine | None = None,
+    *,
+    events: Path | None = None,
+    port: int | None = None,
+) -> list[tuple[Box, Mark]]:
+    """Does what remains of an atlas, with progress; gives back the shards that failed.
 
-        def tell(shard: Box, mark: Mark) -> None:
-            nonlocal done, voids
-            done, voids = done + shard.size, voids + mark.voids
-            advance(done, f"{voids:,} void" if voids else "")
+    Args:
+        atlas: laid out.
+        shards: of which to do what remains; all of them if not given.
+        engine: where; in this process if not given.
+        events: a file for events.
+        port: for metrics.
+    """
+    left = remaining(atlas)
+    if shards is not None:
+        own = set(shards)
+        left = [shard for shard in left if shard in own]
+    cost = operations(atlas, load_encoder(atlas.path).config)
+    here = not isinstance(engine, Ray)
+    with telling(atlas, cost, here=here, events=events, port=port) as tell:
+        return _done(atlas, left, engine, tell)
 
-        return embed_shards(atlas, progress=tell)
+
+def _done(
+    atlas: Atlas, shards: list[Box], engine: Engine | None, tell: Progress
+) -> list[tuple[Box, Mark]]:
+    if engine is None:
+        return embed_shards(atlas, shards, progress=tell)
+    return embed_on(engine, atlas, shards, progress=tell)
 
 
-def _stride(encoder: TrainedEncoder, text: str | None) -> Zyx:
-    if text is None:
-        return encoder.stride
-    step = parse_steps(text, "--stride")
-    if any(a % b for a, b in zip(step, encoder.stride, strict=True)):
-        own = xyz_text(encoder.stride)
-        raise ConfigError(f"--stride is a multiple of the encoder's, {own} voxels; got {text}")
-    return step
+def _opened(volume: str, taken: VolumeFlags, near: ZyxFloat) -> Volume:
+    free = taken.any_voxel_size or taken.level is not None
+    return open_volume(
+        locate(volume),
+        voxel_size_nm=parse_voxel_size(taken.voxel_size),
+        axes=taken.axes,
+        level=taken.level,
+        channel=taken.channel,
+        at_voxel_size_nm=None if free else near,
+    )
 
 
-def _region(volume: Volume, text: str | None) -> Box | None:
+def _engine(where: WhereFlags) -> Engine | None:
+    if where.engine not in _ENGINES:
+        raise ConfigError(f"--engine is one of {', '.join(_ENGINES)}; got {where.engine!r}")
+    if where.workers is not None and where.engine != "workers":
+        raise ConfigError("--workers goes with --engine workers")
+    if where.address is not None and where.engine != "ray":
+        raise ConfigError("--address goes with --engine ray")
+    if where.engine == "workers":
+        return Workers(where.workers)
+    return Ray(where.address, where.threads) if where.engine == "ray" else None
+
+
+def _part(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    box = parse_box(text, "--box")
-    if not volume.box.contains(box):
-        raise OutOfBoundsError(
-            f"--box {text} leaves {volume.name}, whose voxels are {box_text(volume.box)}"
-        )
-    return box
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
+        raise ConfigError(f"--part takes I/N with I from 0 to N - 1, as in --part 0/4; got {text}")
+    return int(number), int(count)
 
 
-def _tell_result(atlas: Atlas, failed: Sequence[tuple[Box, Mark]], json: bool) -> None:
-    voids = sum(mark.voids for mark in atlas.ledger.marks().values())
+def _of_part(atlas: Atlas, part: tuple[int, int] | None) -> Sequence[Box]:
+    """The shards of a part: a run of neighbours, which share what they read."""
+    if part is None:
+        return atlas.shards
+    number, count = part
+    total = len(atlas.shards)
+    return atlas.shards[total * number // count : total * (number + 1) // count]
+
+
+def _tell_result(
+    atlas: Atlas, shards: Sequence[Box], failed: Sequence[tuple[Box, Mark]], json: bool
+) -> None:
+    finished = atlas.finished()
+    own = [finished[shard] for shard in shards if shard in finished]
+    locations = sum(mark.locations - mark.unwanted for mark in own)
+    voids = sum(mark.voids - mark.unwanted for mark in own)
     if json:
         report = {
             "atlas": str(atlas.path),
             "fingerprint": atlas.info.fingerprint,
-            "locations": atlas.grid.size,
+            "locations": locations,
             "voids": voids,
+            "shards": len(own),
+            "backend": atlas.info.backend,
             "failed": [{"cells_zyx": _ends(box), "reason": mark.reason} for box, mark in failed],
         }
         print_json(report)
     if failed:
-        shards = _shards(sum(1 for _ in atlas.store.shards))
         raise IncompleteError(
-            f"{len(failed)} of {shards} failed, the first because: {failed[0][1].reason}; "
-            "mend the volume and give the same command again"
+            f"{len(failed)} of {shards_text(len(shards))} failed, the first because: "
+            f"{failed[0][1].reason}; mend the volume and give the same command again"
         )
-    if not json:
-        count = f"{atlas.grid.size:,} locations" + (f" ({voids:,} void)" if voids else "")
-        say(f"{atlas.path} holds {count}; next: voxkin index {atlas.path}")
-
-
-def _tell_plan(atlas: Atlas, out: Path, json: bool) -> None:
-    volume, grid, dim = atlas.volume, atlas.grid, atlas.info.embedding_dim
-    place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    voxels = volume.box.size * volume.dtype.itemsize
-    vectors, free = grid.size * dim * _BYTES, shutil.disk_usage(place).free
-    shards = sum(1 for _ in atlas.store.shards)
     if json:
-        report = {
-            "volume": volume.name,
-            "volume_bytes": voxels,
-            "fov_voxels": _named(grid.fov),
-            "stride_voxels": _named(grid.stride),
-            "grid": _named(grid.shape),
-            "locations": grid.size,
-            "shards": shards,
-            "embedding_bytes": vectors,
-            "free_bytes": free,
-        }
-        print_json(report)
         return
-    rows = {
-        "volume": f"{volume.name}, {_by(volume.box.shape)} voxels (XYZ), {_megabytes(voxels)}",
-        "field of view": f"{_by(grid.fov)} voxels, every {_by(grid.stride)}",
-        "locations": f"{_by(grid.shape)} = {grid.size:,}, in {_shards(shards)}",
-        "embeddings": f"{dim} numbers each, {_megabytes(vectors)}; {_megabytes(free)} are free",
-    }
-    say("\n".join(f"{name:13}  {value}" for name, value in rows.items()))
+    count = f"{locations:,} locations" + (f" ({voids:,} void)" if voids else "")
+    if len(finished) == len(atlas.shards):
+        say(f"{atlas.path} holds {count}; next: voxkin index {atlas.path}")
+    else:
+        missing = len(atlas.shards) - len(finished)
+        say(f"this part of {atlas.path} holds {count}; other parts miss {shards_text(missing)}")
 
 
-def _verify(atlas: Atlas, json: bool) -> None:
-    bad = verify(atlas)
-    if json:
+def _verify(atlas: Atlas, tells: TellFlags) -> None:
+    bad = verify(atlas, recompute=tells.recompute)
+    if tells.json:
         print_json({"atlas": str(atlas.path), "disagree_cells_zyx": [_ends(box) for box in bad]})
     if bad:
         raise DataError(
-            f"{_shards(len(bad))} of {atlas.path} fail the check, the first with cells "
+            f"{shards_text(len(bad))} of {atlas.path} fail the check, the first with cells "
             f"{_ends(bad[0])} (ZYX); the same command without --verify does them again"
         )
-    if not json:
+    if not tells.json:
         say(f"{atlas.path}: every finished shard agrees with its checksum")
 
 
 def _ends(box: Box) -> list[list[int]]:
     return [list(box.start), list(box.stop)]
-
-
-def _named(values: Zyx) -> dict[str, int]:
-    return dict(zip("xyz", reversed(values), strict=True))
-
-
-def _by(values: Zyx) -> str:
-    return " x ".join(f"{n:,}" for n in reversed(values))
-
-
-def _shards(count: int) -> str:
-    return f"{count:,} shard" + "s" * (count != 1)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"

@@ -32,16 +32,32 @@ def test_the_same_command_again_does_nothing_anew(voxkin, run, volume, own_atlas
 
 
 def test_a_dry_run_says_what_it_would_be_and_writes_nothing(voxkin, run, volume, tmp_path):
-    words = ("embed", run, "--volume", volume, "--out", tmp_path / "atlas", "--dry-run")
+    words = (
+        "embed",
+        run,
+        "--volume",
+        volume,
+        "--out",
+        tmp_path / "atlas",
+        "--dry-run",
+        "--price",
+        2.5,
+    )
 
     told, in_json = voxkin(*words), voxkin(*words, "--json")
 
     assert "volume         tissue, 56 x 48 x 40 voxels (XYZ), 0.1 MB" in told.out
     assert "field of view  7 x 7 x 7 voxels, every 2 x 2 x 2" in told.out
-    assert "locations      25 x 21 x 17 = 8,925, in 8 shards" in told.out
-    assert "embeddings     8 numbers each, 0.1 MB; " in told.out
+    assert "locations      25 x 21 x 17 = 8,925, in 2 shards" in told.out
+    assert "embeddings     8 numbers each in float16, 0.1 MB; " in told.out
+    assert "reading        0.1 MB of voxels, halo included" in told.out
+    assert "computing      openvino-cpu-float32: 0." in told.out
+    assert "cost           0.00 at 2.5 an hour" in told.out
     assert in_json.json["grid"] == {"x": 25, "y": 21, "z": 17}
-    assert in_json.json["shards"] == 8
+    assert in_json.json["shards"] == 2
+    assert in_json.json["flop"] == 8925 * in_json.json["flop_per_location"] > 0
+    assert in_json.json["seconds"] == 8925 * in_json.json["seconds_per_location"] > 0
+    assert in_json.json["cost"] == 2.5 * in_json.json["seconds"] / 3600
     assert list(tmp_path.iterdir()) == []
 
 
@@ -49,7 +65,7 @@ def test_a_dry_run_says_what_it_would_be_and_writes_nothing(voxkin, run, volume,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--stride", "2,2,3"], "--stride is a multiple of the encoder's, 2,2,2 voxels; got 2,2,3"),
+        (["--stride", "2,2,3"], "the encoder's, 2,2,2 voxels, or divides it; got 2,2,3"),
         (["--stride", "2,2"], "as in --stride 8,8,8"),
         (
             ["--box", "0:56,0:48,0:41"],

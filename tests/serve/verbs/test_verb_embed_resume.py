@@ -42,17 +42,17 @@ def test_a_shard_that_cannot_be_read_fails_alone_and_is_done_once_it_is_mended(
     chunk.write_bytes(whole)
     mended = voxkin(*words)
 
-    assert "1 of 18 shards failed, the first because: cannot read Box" in failed.complaint
+    assert "1 of 4 shards failed, the first because: cannot read Box" in failed.complaint
     assert "mend the volume and give the same command again" in failed.complaint
     assert len(in_json.json["failed"]) == 1
-    assert "1 of 18 shards failed" in in_json.complaint
-    assert "17 of 18 shards (1 failed)" in unfinished.complaint
+    assert "1 of 4 shards failed" in in_json.complaint
+    assert "3 of 4 shards (1 failed)" in unfinished.complaint
     assert mended.code == 0
-    assert shard_states(out) == {"done": 18}
+    assert shard_states(out) == {"done": 4}
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(voxkin, run, tissue, tmp_path):
-    volume = write_volume(tmp_path / "large.zarr", np.tile(tissue, (2, 1, 1)))
+    volume = write_volume(tmp_path / "large.zarr", np.tile(tissue, (4, 2, 2)))
     out = tmp_path / "atlas"
     words = ("embed", run, "--volume", volume, "--out", out)
     sender = signal_when(out / "ledger" / "0.0.0.json", signal.SIGINT)
@@ -64,9 +64,9 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(voxkin, run, tis
 
     assert stopped.code == 130
     assert stopped.err == "voxkin embed: stopped; give the same command again to go on\n"
-    assert 1 <= done < 12
+    assert 1 <= done < 24
     assert resumed.code == 0
-    assert shard_states(out) == {"done": 12}
+    assert shard_states(out) == {"done": 24}
     assert voxkin(*words, "--verify").code == 0
 
 
@@ -104,6 +104,6 @@ def test_a_full_disk_is_said_and_the_atlas_is_done_once_there_is_room(
     assert full.returncode == 2
     assert full.stderr.startswith("voxkin embed: cannot write the embeddings at")
     assert full.stderr.count("\n") == 1
-    assert "0 of 8 shards" in unfinished.complaint
+    assert "0 of 2 shards" in unfinished.complaint
     assert again.code == 0
     assert _work(out) == _work(atlas)

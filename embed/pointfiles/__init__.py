@@ -1,0 +1,1 @@
+"""Places to embed, from tables, annotations, skeletons and segmentations."""
