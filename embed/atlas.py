@@ -6,6 +6,7 @@
 """
 
 import dataclasses
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from embed.ledger import Ledger, Mark
 from embed.points import Points
 from embed.provenance import AtlasInfo
 from embed.regions import OpenRegion, Region, union
-from embed.storage import digest_json, is_free, read_json, write_json
+from embed.storage import digest_json, is_free, locked, read_json, write_json
 from embed.volume import Volume, open_volume_source
 
 POINTS = "points.npz"
@@ -116,7 +117,9 @@ class Atlas:
         if not self.regions or region in self.regions:
             return self
         value = _REGION.dump_python(region, mode="json")
-        write_json(self.path / "regions" / f"{digest_json(value)}.json", value)
+        # When nobody is writing a shard, so that none of the old plan comes after the new one's.
+        with locked(self.path / "atlas.json", shared=False):
+            write_json(self.path / "regions" / f"{digest_json(value)}.json", value)
         return Atlas.open(self.path)
 
     @cached_property
@@ -190,7 +193,10 @@ class Atlas:
             return self.grid
         points = Points.load(self.path / POINTS)
         if points.digest() != self.info.points:
-            raise DataError(f"{self.path / POINTS} is another than {self.name!r} was made from")
+            raise DataError(
+                f"{self.path / POINTS} is another than {self.name!r} was made from; remove it and "
+                "give the same command again"
+            )
         return points
 
     @cached_property
@@ -222,29 +228,60 @@ class Atlas:
         """Ids of the locations nearest to positions in nm, XYZ.
 
         Raises:
-            OutOfBoundsError: a position is more than half a stride outside the locations.
+            OutOfBoundsError: a position is more than half a stride outside the locations, or more
+                than half a field of view from every given place.
         """
         nm_xyz = np.asarray(nm_xyz, np.float64)
         try:
             cells = self.places.nearest_cells(self.frame.to_voxel(nm_xyz))
         except OutOfBoundsError:
-            low, high = self.extent_nm_xyz
-            raise OutOfBoundsError(
-                f"a position is outside atlas {self.name!r}: asked for xyz = "
-                f"{_outermost(nm_xyz, low, high)} nm; its locations run from {_nm(low)} to "
-                f"{_nm(high)} nm (XYZ)"
-            ) from None
-        return self.grid.ids(cells)
+            raise OutOfBoundsError(self._outside(nm_xyz)) from None
+        return self.places.ids(cells)
+
+    def _outside(self, nm_xyz: Float[np.ndarray, "n 3"]) -> str:
+        """What is wrong with the farthest of positions in nm, XYZ, of which one is too far out."""
+        if isinstance(self.places, Points):
+            ids, apart = self.places.nearest(self.frame.to_voxel(nm_xyz))
+            row = int(np.argmax(apart))
+            place = self.positions_nm_xyz(ids[[row]])[0]
+            return (
+                f"atlas {self.name!r} has no location within {self.places.reach_nm:g} nm (half the "
+                f"field of view) of xyz = {_nm(nm_xyz[row])} nm; the nearest is {apart[row]:.0f} "
+                f"nm away, at {_nm(place)} nm (XYZ)"
+            )
+        low, high = self.extent_nm_xyz
+        return (
+            f"a position is outside atlas {self.name!r}: asked for xyz = "
+            f"{_outermost(nm_xyz, low, high)} nm; its locations run from {_nm(low)} to "
+            f"{_nm(high)} nm (XYZ)"
+        )
 
     def positions_nm_xyz(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
         """Centres of the fields of view of locations, in nm, XYZ."""
         return self.frame.to_nm_xyz(self.places.centres(self.places.cells_of(ids)))
 
+    def offsets_nm(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+        """Centres of locations in nm, ZYX, counted from that of location 0.
+
+        On a grid from its indices, so that equal steps are equal to the last bit anywhere.
+        """
+        return self.places.offsets(self.places.cells_of(ids)) * self.frame.voxel_size_nm
+
+    def known_of(self, ids: Int[np.ndarray, " n"]) -> list[tuple[int | None, int | None]]:
+        """The segment of each location and what names it where it was given.
+
+        None where neither is known, as on a grid; the segment alone where a place is in none.
+        """
+        if not isinstance(self.places, Points):
+            return [(None, None)] * len(ids)
+        pairs = self.places.segments[ids].tolist(), self.places.sources[ids].tolist()
+        return [(segment or None, source) for segment, source in zip(*pairs, strict=True)]
+
     def embeddings(self, ids: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
         """The stored vectors of locations; zero vectors where there is no data."""
         return self.store.read_at(self.grid.cells_of(ids))
 
-    @property
+    @cached_property
     def extent_nm_xyz(self) -> tuple[XyzFloat, XyzFloat]:
         """Lowest and highest centres of its locations, in nm, XYZ."""
         ends = np.array([0, self.grid.size - 1]) if self.info.points is None else slice(None)
@@ -253,10 +290,10 @@ class Atlas:
         return (ax, ay, az), (bx, by, bz)
 
 
-def _nm(xyz: tuple[float, ...]) -> str:
+def _nm(xyz: Iterable[float]) -> str:
     return "(" + ", ".join(f"{v:g}" for v in xyz) + ")"
 
 
 def _outermost(nm_xyz: np.ndarray, low: XyzFloat, high: XyzFloat) -> str:
     outside = np.maximum(np.asarray(low) - nm_xyz, nm_xyz - np.asarray(high)).max(axis=-1)
-    return _nm(tuple(nm_xyz[int(np.argmax(outside))].tolist()))
+    return _nm(nm_xyz[int(np.argmax(outside))])

@@ -25,6 +25,9 @@ def verify(atlas: Atlas, *, recompute: int = 1) -> list[Box]:
 
     Returns:
         The shards that did not agree.
+
+    Raises:
+        DataError: the voxels of one to recompute cannot be read, which says nothing against it.
     """
     finished = atlas.finished()
     shards = list(finished)
@@ -42,7 +45,9 @@ def verify(atlas: Atlas, *, recompute: int = 1) -> list[Box]:
 
 
 def _recomputes(job: Job, shard: Box, mark: Mark) -> bool:
-    computed, found = job.attempt(shard, lambda: job.read(shard))
+    computed, found = job.attempt(shard)
+    if found.state == "failed":
+        raise DataError(f"cannot compute {shard} again: {found.reason}")
     if computed is None or found.digest == mark.digest:
         return found.digest == mark.digest
     store = job.atlas.store

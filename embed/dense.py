@@ -16,6 +16,7 @@ from embed.checkpoint import TrainedEncoder
 from embed.errors import ConfigError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.normaliser import Normaliser, measure
+from embed.operations import of_one, per_location
 from embed.segments import of_centre
 from embed.volume import Volume
 
@@ -98,14 +99,18 @@ def block_shape(encoder: TrainedEncoder, stride: Zyx, memory: int = MEMORY) -> Z
 
 
 def embed_blocks(
-    backend: Backend, grid: Grid, blocks: Iterable[tuple[Box, Float32[np.ndarray, "vz vy vx"]]]
+    backend: Backend,
+    normaliser: Normaliser,
+    grid: Grid,
+    blocks: Iterable[tuple[Box, Shaped[np.ndarray, "vz vy vx"]]],
 ) -> Iterator[tuple[Box, Float32[np.ndarray, "z y x dim"]]]:
     """Embeds boxes of cells, several at a time where the backend has several devices.
 
     Args:
         backend: runs the encoder.
+        normaliser: of the grey values of the volume.
         grid: its field of view, and a stride that is a multiple of its own or divides it.
-        blocks: cells, and the normalised voxels that they see: `grid.voxels(cells)`.
+        blocks: cells, and the voxels that they see: `grid.voxels(cells)`.
 
     Yields:
         The boxes in the same order, and the embeddings of their cells.
@@ -113,23 +118,37 @@ def embed_blocks(
     with ThreadPoolExecutor(backend.parallel, thread_name_prefix="voxkin-embed") as pool:
         upcoming = iter(blocks)
         while group := list(itertools.islice(upcoming, backend.parallel)):
-            found = pool.map(lambda part: embed_block(backend, grid, part[0].shape, part[1]), group)
+            found = pool.map(
+                lambda part: embed_block(backend, normaliser, grid, part[0].shape, part[1]), group
+            )
             yield from zip((cells for cells, _ in group), found, strict=True)
 
 
 def embed_block(
-    backend: Backend, grid: Grid, cells: Zyx, grey: Float32[np.ndarray, "vz vy vx"]
+    backend: Backend,
+    normaliser: Normaliser,
+    grid: Grid,
+    cells: Zyx,
+    voxels: Shaped[np.ndarray, "vz vy vx"],
 ) -> Float32[np.ndarray, "z y x dim"]:
     """Embeds a block of cells of a grid.
 
-    A stride finer than the encoder's takes several passes, each shifted by one stride.
+    A stride finer than the encoder's takes several passes, each shifted by one stride; where it is
+    so coarse that fields of view have little in common, each is embedded by itself.
 
     Args:
         backend: runs the encoder.
+        normaliser: of the grey values of the volume.
         grid: its field of view, and a stride that is a multiple of its own or divides it.
         cells: how many, ZYX.
-        grey: the normalised voxels that they see.
+        voxels: what they see.
+
+    Raises:
+        DataError: a value is NaN or infinite.
     """
+    if is_coarse(backend.encoder, grid.stride):
+        return _one_by_one(backend, normaliser, grid, cells, voxels)
+    grey = normaliser(voxels)
     out = np.empty((*cells, backend.encoder.embedding_dim), np.float32)
     config, steps = backend.encoder.config, _steps(backend.encoder, grid.stride)
     # Whole chunks of cells in one pass: few shapes, so that few are compiled.
@@ -142,11 +161,44 @@ def embed_block(
         ends = zip(offset, grid.stride, shape, strict=True)
         seen: Slices = tuple(slice(o * s, o * s + n) for o, s, n in ends)
         part = grey[seen]
-        padded = np.zeros((1, *shape), np.float32)
-        padded[0][tuple(slice(n) for n in part.shape)] = part
+        if part.shape != shape:
+            part = np.pad(part, [(0, n - m) for n, m in zip(shape, part.shape, strict=True)])
         z, y, x = (slice(None, None, e) for _, e in steps)
-        dense = backend(padded)[0][z, y, x]
+        dense = backend(part[None])[0][z, y, x]
         out[kept] = dense[tuple(map(slice, out[kept].shape[:3]))]
+    return out
+
+
+def is_coarse(encoder: TrainedEncoder, stride: Zyx) -> bool:
+    """Whether fields of view so far apart, ZYX, are cheaper to embed one by one."""
+    shared = per_location(encoder.config, stride, block_shape(encoder, stride))
+    return of_one(encoder.config) < shared
+
+
+def _one_by_one(
+    backend: Backend,
+    normaliser: Normaliser,
+    grid: Grid,
+    cells: Zyx,
+    voxels: Shaped[np.ndarray, "vz vy vx"],
+) -> Float32[np.ndarray, "z y x dim"]:
+    windows = np.lib.stride_tricks.sliding_window_view(voxels, grid.fov)
+    z, y, x = (slice(0, (n - 1) * s + 1, s) for n, s in zip(cells, grid.stride, strict=True))
+    fields = windows[z, y, x].reshape(-1, *grid.fov)
+    return embed_fields(backend, normaliser(fields)).reshape(*cells, -1)
+
+
+def embed_fields(
+    backend: Backend, fields: Float32[np.ndarray, "n z y x"]
+) -> Float32[np.ndarray, "n dim"]:
+    """Embeds fields of view one by one, in batches of few shapes so that few are compiled."""
+    out = np.empty((len(fields), backend.encoder.embedding_dim), np.float32)
+    for first in range(0, len(fields), _PATCHES):
+        part = fields[first : first + _PATCHES]
+        batch = min(_PATCHES, 1 << (len(part) - 1).bit_length())
+        padded = np.zeros((batch, *fields.shape[1:]), np.float32)
+        padded[: len(part)] = part
+        out[first : first + len(part)] = backend(padded)[: len(part), 0, 0, 0]
     return out
 
 
@@ -192,8 +244,8 @@ def embed_grid(
     normaliser = measure(volume)
     out = np.empty((*grid.shape, encoder.embedding_dim), np.float32)
     tiles = grid.cells.tiles(block_shape(encoder, step))
-    blocks = ((cells, normaliser(volume.read(grid.voxels(cells)))) for cells in tiles)
-    for cells, vectors in embed_blocks(backend, grid, blocks):
+    blocks = ((cells, volume.read(grid.voxels(cells))) for cells in tiles)
+    for cells, vectors in embed_blocks(backend, normaliser, grid, blocks):
         out[cells.slices] = vectors
     return grid, out
 
@@ -229,13 +281,13 @@ def embed_at(
     out = np.empty((len(starts), encoder.embedding_dim), np.float32)
     for first in range(0, len(starts), _PATCHES):
         part = starts[first : first + _PATCHES]
-        blocks = np.zeros((_PATCHES, *encoder.fov), np.float32)  # one shape, compiled once
-        for i, start in enumerate(part):
+        fields = np.empty((len(part), *encoder.fov), np.float32)
+        for field, start in zip(fields, part, strict=True):
             box = Box.of_shape(encoder.fov, zyx(start))
-            blocks[i] = normaliser(volume.read(box))
+            field[...] = normaliser(volume.read(box))
             if segmentation is not None:
-                blocks[i] *= of_centre(segmentation.read(box))
-        out[first : first + len(part)] = backend(blocks)[: len(part), 0, 0, 0]
+                field *= of_centre(segmentation.read(box))
+        out[first : first + len(part)] = embed_fields(backend, fields)
     return out
 
 

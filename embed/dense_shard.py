@@ -35,5 +35,5 @@ def dense_parts(
     local = Grid((0, 0, 0), info.grid.fov, info.grid.stride, shard.shape)
     void = voids_on_grid(voxels, local, shard.shape) | ~wanted
     tiles = (tile for tile in local.cells.tiles(info.block) if not void[tile.slices].all())
-    blocks = ((tile, info.normaliser(voxels[local.voxels(tile).slices])) for tile in tiles)
-    return void, embed_blocks(backend, local, blocks)
+    blocks = ((tile, voxels[local.voxels(tile).slices]) for tile in tiles)
+    return void, embed_blocks(backend, info.normaliser, local, blocks)

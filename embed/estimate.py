@@ -7,10 +7,11 @@ import numpy as np
 
 from embed.atlas import Atlas
 from embed.backends.backend import Backend
-from embed.encoder import EncoderConfig
-from embed.geometry import Grid, zyx
+from embed.checkpoint import TrainedEncoder
+from embed.dense import is_coarse
+from embed.geometry import zyx
 from embed.inference import Job, remaining
-from embed.operations import of_one, per_location
+from embed.operations import of_block, of_one, per_location
 from embed.peak import peak_flops
 
 # Shards of which it is looked up how much is wanted: enough to know a share to some percent.
@@ -56,12 +57,12 @@ def estimate(atlas: Atlas) -> Estimate:
     """
     job, shards = Job.open(atlas), remaining(atlas)
     if not shards:
-        return Estimate(0, 0, 0, 0, operations(atlas, job.backend.encoder.config), 0.0, 0.0)
+        return Estimate(0, 0, 0, 0, operations(atlas, job.backend.encoder), 0.0, 0.0)
     few = shards[:: max(1, len(shards) // _LOOKED_AT)]
     share = sum(int(atlas.wanted(s).sum()) for s in few) / sum(s.size for s in few)
     planned = sum(shard.size for shard in shards)
     locations = round(share * planned)
-    each = operations(atlas, job.backend.encoder.config)
+    each = operations(atlas, job.backend.encoder)
     seconds = _timed(atlas, job.backend)
     return Estimate(
         locations=locations,
@@ -74,11 +75,15 @@ def estimate(atlas: Atlas) -> Estimate:
     )
 
 
-def operations(atlas: Atlas, config: EncoderConfig) -> float:
-    """Multiplications and additions of one location of an atlas by an encoder of that shape."""
-    if atlas.info.points is not None:
-        return float(of_one(config))
-    return per_location(config, atlas.grid.stride, atlas.info.block)
+def operations(atlas: Atlas, encoder: TrainedEncoder) -> float:
+    """Multiplications and additions of one location of an atlas."""
+    if _one_by_one(atlas, encoder):
+        return float(of_one(encoder.config))
+    return per_location(encoder.config, atlas.grid.stride, atlas.info.block)
+
+
+def _one_by_one(atlas: Atlas, encoder: TrainedEncoder) -> bool:
+    return atlas.info.points is not None or is_coarse(encoder, atlas.grid.stride)
 
 
 def _voxels(atlas: Atlas) -> float:
@@ -91,19 +96,16 @@ def _voxels(atlas: Atlas) -> float:
 
 def _timed(atlas: Atlas, backend: Backend) -> float:
     """Seconds of computing that one location takes."""
-    config, info = backend.encoder.config, atlas.info
-    cells = (1, 1, 1) if info.points is not None else info.block
-    local = Grid((0, 0, 0), info.grid.fov, config.stride, zyx(cells))
-    blocks = np.zeros((1, *local.voxels(local.cells).shape), np.float32)
-    if info.points is not None:
-        blocks = np.repeat(blocks, _FIELDS, axis=0)
+    config, block = backend.encoder.config, atlas.info.block
+    alone = _one_by_one(atlas, backend.encoder)
+    # At the encoder's own stride; coarser and finer grids take so many operations more or less.
+    cells = zyx((1, 1, 1) if alone else block)
+    blocks = np.zeros((_FIELDS if alone else 1, *config.voxels(cells)), np.float32)
     backend(blocks)  # compiles
     best = float("inf")
     for _ in range(_ROUNDS):
         began = time.perf_counter()
         backend(blocks)
         best = min(best, time.perf_counter() - began)
-    per_own = best / (len(blocks) * np.prod(cells))
-    # Coarser or finer grids take as many operations more or less.
-    own = per_location(config, config.stride, zyx(cells))
-    return per_own * operations(atlas, config) / own
+    done = len(blocks) * of_block(config, cells)
+    return best * operations(atlas, backend.encoder) / done

@@ -44,14 +44,15 @@ def create_given_atlas(
         volume: what to embed.
         path: the directory of the atlas.
         points: the places; their fields of view lie in the volume.
-        wanted: `backend`, `precision`, `store` and `any_voxel_size` of it.
+        wanted: `backend`, `precision`, `store`, `shard` and `any_voxel_size` of it.
         run: where the encoder came from, for people.
         segmentation: of the volume, for an encoder of masked fields of view: each then shows the
             segment in its middle alone.
 
     Raises:
-        MismatchError: the voxel sizes differ, the encoder wants masked fields of view and there is
-            no segmentation or the other way round, or another atlas is at `path`.
+        MismatchError: the voxel sizes or fields of view differ, the encoder wants masked ones and
+            there is no segmentation or the other way round, the segmentation lies on another grid,
+            or another atlas is at `path`.
         OutOfBoundsError: a field of view leaves the volume.
         DataError: the volume is constant or holds NaN, or something else is at `path`.
         ConfigError: the backend does not exist here.
@@ -60,6 +61,7 @@ def create_given_atlas(
     if not wanted.any_voxel_size:
         require_voxel_size(encoder, volume)
     _require_masks(encoder, volume, segmentation)
+    _require_fields(points, encoder, volume)
     _require_inside(points, volume)
     backend = open_backend(encoder, wanted.backend, wanted.precision)
     normaliser = measure(volume)
@@ -75,11 +77,16 @@ def create_given_atlas(
     )
     if is_free(path) or _is_begun(path):
         points.save(path / POINTS)  # before the description, which says that it is there
-    return create(path, info, backend, wanted)
+    atlas = create(path, info, backend, wanted)
+    if not (path / POINTS).exists():
+        points.save(path / POINTS)
+    return atlas
 
 
 def _is_begun(path: Path) -> bool:
     """Whether only the places were written before a run was killed."""
+    if not path.is_dir():
+        return False
     return {file.name for file in path.iterdir() if not file.name.startswith(".")} == {POINTS}
 
 
@@ -97,10 +104,21 @@ def _require_masks(encoder: TrainedEncoder, volume: Volume, segmentation: Volume
             "leave out the segmentation"
         )
     require_mask(volume, segmentation)
-    if segmentation.box != volume.box:
+    if segmentation.box != volume.box or not segmentation.frame.agrees(volume.frame):
+        grids = (f"{v.name} has {v.box} of {v.frame}" for v in (segmentation, volume))
         raise MismatchError(
-            f"fields of view are masked voxel by voxel: {segmentation.name} has the voxels "
-            f"{segmentation.box} and {volume.name} {volume.box} (ZYX); choose its level that agrees"
+            f"fields of view are masked voxel by voxel, and {' and '.join(grids)} (ZYX); choose "
+            "the level of the segmentation that agrees"
+        )
+
+
+def _require_fields(points: Points, encoder: TrainedEncoder, volume: Volume) -> None:
+    sizes = points.voxel_size_nm, volume.frame.voxel_size_nm
+    if points.fov != encoder.fov or not np.allclose(*sizes, rtol=1e-3):
+        raise MismatchError(
+            f"the points are for fields of view of {points.fov} voxels of {points.voxel_size_nm} "
+            f"nm, and this encoder sees {encoder.fov} voxels, which are "
+            f"{volume.frame.voxel_size_nm} nm in {volume.name} (ZYX); make them for that"
         )
 
 
@@ -124,7 +142,7 @@ def _scales(
 ) -> Quantiser:
     few = points.take(np.linspace(0, points.size - 1, min(points.size, _SAMPLED)).astype(int))
     fields = read_fields(volume, segmentation, few, few.cells)
-    void, parts = given_parts(backend, normaliser, fields, masked=segmentation is not None)
+    void, parts = given_parts(backend, normaliser, fields)
     vectors = np.concatenate([vectors for _, vectors in parts], axis=2)
     if void.all():
         raise DataError(f"none of the points that were tried in {volume.name} has data")

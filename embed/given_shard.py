@@ -25,8 +25,8 @@ def read_fields(
 ) -> Shaped[np.ndarray, "n z y x"]:
     """The fields of view of some places, as they are in the volume.
 
-    Where there is a segmentation, only the segment in the middle of each is left, and 0 around it;
-    nothing where no segment is there.
+    Where there is a segmentation, everything but the segment in the middle of each is masked, as
+    numpy's masked arrays have it, and 0; all of it where no segment is in the middle.
 
     Raises:
         DataError: a chunk cannot be read.
@@ -37,18 +37,16 @@ def read_fields(
         voxels = volume.read(box)
         if segmentation is None:
             return voxels
-        return np.where(masked_to_centre(segmentation.read(box)), voxels, 0)
+        shown = masked_to_centre(segmentation.read(box))
+        return np.ma.MaskedArray(np.where(shown, voxels, 0), ~shown)
 
+    stack = np.stack if segmentation is None else np.ma.stack
     with ThreadPoolExecutor(_READERS, "voxkin-fields") as pool:
-        return np.stack([*pool.map(read, range(cells.start[2], cells.stop[2]))])
+        return stack([*pool.map(read, range(cells.start[2], cells.stop[2]))])
 
 
 def given_parts(
-    backend: Backend,
-    normaliser: Normaliser,
-    fields: Shaped[np.ndarray, "n z y x"],
-    *,
-    masked: bool,
+    backend: Backend, normaliser: Normaliser, fields: Shaped[np.ndarray, "n z y x"]
 ) -> tuple[Bool[np.ndarray, "1 1 n"], Iterator[tuple[Box, np.ndarray]]]:
     """Embeds fields of view one by one.
 
@@ -56,24 +54,25 @@ def given_parts(
         backend: runs the encoder.
         normaliser: of the grey values of the volume.
         fields: as `read_fields` gives them.
-        masked: whether 0 stands for what belongs to another segment, and not for missing data.
 
     Returns:
-        The voids, `[1, 1, n]`; and boxes of cells with their embeddings.
+        The voids, `[1, 1, n]`: where at least half of what is shown is missing, or nothing is
+        shown; and boxes of cells with their embeddings.
     """
-    missing = (fields == 0).mean(axis=(1, 2, 3))
-    void = missing >= (1.0 if masked else VOID_SHARE)
-    return void[None, None], _embedded(backend, normaliser, fields, masked)
+    shown = ~np.ma.getmaskarray(fields)
+    missing = shown & (np.ma.getdata(fields) == 0)
+    axes = (1, 2, 3)
+    void = missing.sum(axis=axes) >= VOID_SHARE * shown.sum(axis=axes)
+    return void[None, None], _embedded(backend, normaliser, fields)
 
 
 def _embedded(
-    backend: Backend, normaliser: Normaliser, fields: np.ndarray, masked: bool
+    backend: Backend, normaliser: Normaliser, fields: Shaped[np.ndarray, "n z y x"]
 ) -> Iterator[tuple[Box, Float32[np.ndarray, "1 1 n dim"]]]:
     for first in range(0, len(fields), _BATCH):
         part = fields[first : first + _BATCH]
-        padded = np.zeros((_BATCH, *part.shape[1:]), np.float32)
-        padded[: len(part)] = normaliser(part)
-        if masked:
-            padded[: len(part)][part == 0] = 0  # what training showed around a segment
-        vectors = backend(padded)[: len(part), 0, 0, 0]
+        blocks = np.zeros((_BATCH, *part.shape[1:]), np.float32)
+        # Masked is 0, the mean of the volume, as in training.
+        blocks[: len(part)] = normaliser(np.ma.getdata(part)) * ~np.ma.getmaskarray(part)
+        vectors = backend(blocks)[: len(part), 0, 0, 0]
         yield Box((0, 0, first), (1, 1, first + len(part))), vectors[None, None]

@@ -146,6 +146,6 @@ def _scales(
         block = Box.of_shape(shape, zyx(np.add(cells.start, rng.integers(room))))
         voxels = volume.read(grid.voxels(block))
         if (voxels != 0).mean() > 0.5:
-            found = embed_block(backend, grid, shape, normaliser(voxels))
+            found = embed_block(backend, normaliser, grid, shape, voxels)
             vectors.append(found.reshape(-1, found.shape[-1]))
     return Quantiser.measure(np.concatenate(vectors))

@@ -7,7 +7,9 @@ function can run it. A shard computed twice is the same bit for bit.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,12 +22,32 @@ from embed.backends.choice import open_backend
 from embed.checkpoint import FILE, load_encoder
 from embed.dense_shard import dense_parts
 from embed.errors import DataError, MismatchError
-from embed.geometry import Box, Grid
+from embed.geometry import Box, Grid, zyx
 from embed.given_shard import given_parts, read_fields
 from embed.ledger import Mark
-from embed.storage import digest
+from embed.storage import digest, locked
 
 Progress = Callable[[Box, Mark], None]
+# Bytes of voxels that are read at once: all of a shard at usual strides, parts of it at wide ones.
+_READ = 64 * 2**20
+# Parts that are read ahead of the one that is computed.
+_AHEAD = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What was read for a part of a shard.
+
+    Attributes:
+        cells: of the atlas.
+        wanted: which of them are to be embedded.
+        voxels: what they see, a block on a grid, a stack of fields of view of given places; None
+            where none of them is wanted.
+    """
+
+    cells: Box
+    wanted: Bool[np.ndarray, "z y x"]
+    voxels: np.ndarray | None
 
 
 def remaining(atlas: Atlas) -> list[Box]:
@@ -46,7 +68,7 @@ def run_shard(path: Path, shard: Box) -> Mark:
         StorageError: the disk refuses.
     """
     job = _job(path, _revision(path))
-    return job.finished(shard) or job.write(shard, job.attempt(shard, lambda: job.read(shard)))
+    return job.finished(shard) or job.write(shard, job.attempt(shard))
 
 
 def embed_shards(
@@ -96,7 +118,10 @@ class Job:
         Raises:
             MismatchError: the encoder is not the one that the atlas was laid out for.
             MissingExtraError: the backend is not installed here.
+            NotFoundError: the file with the places of an atlas of given ones is missing.
+            DataError: it is damaged, or another.
         """
+        atlas.places  # noqa: B018  a wrong one is refused now, not by every shard
         encoder = load_encoder(atlas.path)
         if encoder.fingerprint != atlas.info.encoder:
             raise MismatchError(
@@ -111,33 +136,68 @@ class Job:
         mark = self.atlas.ledger.mark(self.atlas.shard_index(shard))
         return mark if mark and mark.plan == self.atlas.plan(shard) else None
 
-    def read(self, shard: Box) -> np.ndarray:
-        """The voxels that the locations of a shard see; DataError where they cannot be read.
+    def parts(self, shard: Box) -> Iterator[Box]:
+        """The parts of a shard that are read at once, each as large as memory is meant for."""
+        size = list(shard.shape)
+        places, width = self.atlas.places, self.atlas.volume.dtype.itemsize
+        while isinstance(places, Grid) and max(size) > 1:
+            if width * places.voxels(Box.of_shape(size)).size <= _READ:
+                break
+            longest = size.index(max(size))
+            size[longest] = -(-size[longest] // 2)
+        return shard.tiles(zyx(size))
 
-        A block of them on a grid; of given places a stack of fields of view.
+    def read(self, cells: Box) -> Seen:
+        """What a part of a shard needs.
+
+        Raises:
+            DataError: a mask or voxels cannot be read.
         """
         atlas, places = self.atlas, self.atlas.places
+        wanted = atlas.wanted(cells)
+        if not wanted.any():
+            return Seen(cells, wanted, None)
         if isinstance(places, Grid):
-            return atlas.volume.read(places.voxels(shard))
-        return read_fields(atlas.volume, atlas.segmentation, places, shard)
+            return Seen(cells, wanted, atlas.volume.read(places.voxels(cells)))
+        fields = read_fields(atlas.volume, atlas.segmentation, places, cells)
+        return Seen(cells, wanted, fields)
 
-    def attempt(self, shard: Box, read: Callable[[], np.ndarray]) -> tuple[np.ndarray | None, Mark]:
+    def attempt(
+        self, shard: Box, seen: Iterable[Seen] | None = None
+    ) -> tuple[np.ndarray | None, Mark]:
         """The embeddings of a shard as they are stored, and the mark they earn.
 
         None stands for embeddings that are not written: of a void, and of a shard that failed.
+
+        Args:
+            shard: to embed.
+            seen: all its parts, read; they are read one after the other if not given.
         """
-        plan = self.atlas.plan(shard)
         try:
-            wanted = self.atlas.wanted(shard)
-            if not wanted.any():
-                return None, Mark("void", "", shard.size, shard.size, shard.size, "", plan)
-            return self._compute(shard, read(), wanted)
+            return self._compute(shard, seen or map(self.read, self.parts(shard)))
         except DataError as error:
+            plan = self.atlas.plan(shard)
             return None, Mark("failed", locations=shard.size, reason=str(error), plan=plan)
 
     def write(self, shard: Box, attempt: tuple[np.ndarray | None, Mark]) -> Mark:
-        """Writes a shard, then its mark; StorageError where the disk refuses."""
+        """Writes a shard, then its mark, which is given back.
+
+        A region that was added meanwhile and touches the shard makes it fail: another process may
+        have embedded it as it is planned now, and would be overwritten.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
         stored, mark = attempt
+        if not self.atlas.regions:
+            return self._record(shard, stored, mark)
+        with locked(self.atlas.path / "atlas.json", shared=True):
+            if Atlas.open(self.atlas.path).plan(shard) == mark.plan:
+                return self._record(shard, stored, mark)
+        reason = "a region was added to the atlas meanwhile; run again"
+        return dataclasses.replace(mark, state="failed", digest="", reason=reason)
+
+    def _record(self, shard: Box, stored: np.ndarray | None, mark: Mark) -> Mark:
         index = self.atlas.shard_index(shard)
         if stored is not None:
             self.atlas.store.write(shard, stored)
@@ -151,51 +211,75 @@ class Job:
         store = self.atlas.store
         return np.zeros((*shard.shape, store.dim), store.dtype)
 
-    def _compute(
-        self, shard: Box, voxels: np.ndarray, wanted: Bool[np.ndarray, "z y x"]
-    ) -> tuple[np.ndarray | None, Mark]:
-        void, parts = self._parts(shard, voxels, wanted)
-        counts = (shard.size, int(void.sum()), int((~wanted).sum()))
-        plan = self.atlas.plan(shard)
+    def _compute(self, shard: Box, seen: Iterable[Seen]) -> tuple[np.ndarray | None, Mark]:
+        out, void = self._nothing(shard), np.ones(shard.shape, bool)
+        unwanted = 0
+        for part in seen:
+            unwanted += int((~part.wanted).sum())
+            if part.voxels is not None:
+                here = part.cells.shifted([-n for n in shard.start]).slices
+                void[here] = self._fill(out[here], part.cells, part.voxels, part.wanted)
+        counts, plan = (shard.size, int(void.sum()), unwanted), self.atlas.plan(shard)
         if void.all():
             return None, Mark("void", "", *counts, "", plan)
-        out = self._nothing(shard)
-        for cells, vectors in parts:
-            out[cells.slices] = self.atlas.store.encode(vectors)
-        out[void] = 0
         return out, Mark("done", digest(out.tobytes()), *counts, "", plan, name(self.backend))
 
-    def _parts(
-        self, shard: Box, voxels: np.ndarray, wanted: Bool[np.ndarray, "z y x"]
-    ) -> tuple[Bool[np.ndarray, "z y x"], Iterator[tuple[Box, np.ndarray]]]:
-        """Which cells have no embedding, and the embeddings of the others, piece by piece."""
+    def _fill(
+        self, out: np.ndarray, cells: Box, voxels: np.ndarray, wanted: Bool[np.ndarray, "z y x"]
+    ) -> Bool[np.ndarray, "z y x"]:
+        """Embeds cells into `out`; gives back which of them have no embedding."""
         info, places = self.atlas.info, self.atlas.places
         if isinstance(places, Grid):
-            return dense_parts(self.backend, info, shard, voxels, wanted)
-        masked = info.segmentation is not None
-        return given_parts(self.backend, info.normaliser, voxels, masked=masked)
+            void, found = dense_parts(self.backend, info, cells, voxels, wanted)
+        else:
+            void, found = given_parts(self.backend, info.normaliser, voxels)
+        for local, vectors in found:
+            out[local.slices] = self.atlas.store.encode(vectors)
+        out[void] = 0
+        return void
 
 
 def _pipeline(
     job: Job, shards: Sequence[Box], reader: ThreadPoolExecutor, pen: ThreadPoolExecutor
 ) -> Iterator[tuple[Box, Mark]]:
     """Shards with their marks, when they are written: at most one behind the one that computes."""
-    ahead: Future[np.ndarray] | None = None
     behind: tuple[Box, Future[Mark]] | None = None
-    for i, shard in enumerate(shards):
-        now = ahead or reader.submit(job.read, shard)
-        ahead = reader.submit(job.read, shards[i + 1]) if i + 1 < len(shards) else None
+    for shard, seen in _read_ahead(job, shards, reader):
         found = job.finished(shard)  # by another process at the same atlas
-        attempt = None if found else job.attempt(shard, now.result)
+        attempt = None if found else job.attempt(shard, seen)
         if behind:
             yield behind[0], behind[1].result()
+        behind = (shard, pen.submit(job.write, shard, attempt)) if attempt else None
         if found:
-            behind = None
             yield shard, found
-        elif attempt:
-            behind = (shard, pen.submit(job.write, shard, attempt))
     if behind:
         yield behind[0], behind[1].result()
+
+
+def _read_ahead(
+    job: Job, shards: Sequence[Box], reader: ThreadPoolExecutor
+) -> Iterator[tuple[Box, Iterator[Seen]]]:
+    """Shards with their parts, which are read while those before them are computed."""
+    past: set[Box] = set()
+    upcoming = ((s, part) for s in shards for part in job.parts(s) if s not in past)
+    ahead: deque[tuple[Box, Future[Seen]]] = deque()
+
+    def fill() -> None:
+        for shard, part in itertools.islice(upcoming, _AHEAD - len(ahead)):
+            ahead.append((shard, reader.submit(job.read, part)))
+
+    def parts_of(shard: Box) -> Iterator[Seen]:
+        fill()
+        while ahead and ahead[0][0] == shard:
+            _, part = ahead.popleft()
+            fill()
+            yield part.result()
+
+    for shard in shards:
+        yield shard, parts_of(shard)
+        past.add(shard)
+        while ahead and ahead[0][0] == shard:  # what was not asked for after all
+            ahead.popleft()[1].cancel()
 
 
 @functools.lru_cache(maxsize=2)

@@ -9,9 +9,9 @@ from typing import Any
 
 from embed.atlas import Atlas
 from embed.backends.backend import Backend, name
-from embed.checkpoint import FILE, save_encoder
+from embed.checkpoint import FILE, load_encoder, save_encoder
 from embed.dense import MEMORY
-from embed.errors import ConfigError, MismatchError
+from embed.errors import ConfigError, DataError, MismatchError, NotFoundError
 from embed.geometry import Box, Zyx
 from embed.normaliser import Normaliser
 from embed.provenance import AtlasInfo
@@ -35,7 +35,8 @@ class Wanted:
         precision: `float32` or `bfloat16`; what suits the backend if not given.
         memory: bytes that the activations of a block may take.
         any_voxel_size: takes a volume of another voxel size than the encoder was made for.
-        store: `float16`, or `int8` codes of half that size.
+        store: `float16`, or `int8` codes of half that size; that of the atlas which is there, or
+            float16, if not given.
         shard: locations per shard, ZYX, in multiples of 4; what suits the volume if not given.
     """
 
@@ -47,7 +48,7 @@ class Wanted:
     precision: str | None = None
     memory: int = MEMORY
     any_voxel_size: bool = False
-    store: str = "float16"
+    store: str | None = None
     shard: Zyx | None = None
 
 
@@ -89,20 +90,35 @@ def create(path: Path, info: AtlasInfo, backend: Backend, wanted: Wanted) -> Atl
                 f"{atlas.path} is computed by {atlas.info.backend}, not by {want}; leave out "
                 "--backend and --precision to go on with it, or choose a new --out"
             )
-    if not (path / FILE).exists():
+    if not _is_whole(path / FILE):
         save_encoder(backend.encoder, path / FILE)
     return atlas
 
 
-def quantiser_for(store: str, path: Path, measured: Callable[[], Quantiser]) -> Quantiser | None:
+def _is_whole(encoder: Path) -> bool:
+    try:
+        load_encoder(encoder)
+    except (NotFoundError, DataError):
+        return False
+    return True
+
+
+def quantiser_for(
+    store: str | None, path: Path, measured: Callable[[], Quantiser]
+) -> Quantiser | None:
     """What makes the codes that are stored, if they are; that of an atlas that is there already.
 
     Raises:
         ConfigError: there is no such kind of store.
+        MismatchError: the atlas that is there stores another kind.
     """
-    if store not in STORES:
+    if store not in (None, *STORES):
         raise ConfigError(f"--store is one of {', '.join(STORES)}; got {store!r}")
-    if store == "float16":
-        return None
-    known = Atlas.open(path).info.quantiser if (path / "atlas.json").exists() else None
-    return known or measured()
+    found = Atlas.open(path).info if (path / "atlas.json").exists() else None
+    known = found.quantiser if found else None
+    if found and store not in (None, found.store):
+        raise MismatchError(
+            f"{path} stores {found.store}; leave out --store to go on with it, or choose a new "
+            "--out"
+        )
+    return known or (measured() if store == "int8" else None)

@@ -35,13 +35,22 @@ class Normaliser:
         Raises:
             DataError: a value is NaN or infinite.
         """
-        grey = voxels.astype(np.float32)
-        if voxels.dtype.kind == "f" and not np.isfinite(grey).all():
-            count = int((~np.isfinite(grey)).sum())
-            raise DataError(
-                f"{count} values are NaN or infinite; replace them with 0, which counts as missing"
-            )
-        return np.clip((grey - self.centre) / self.scale, -_LIMIT, _LIMIT).astype(np.float32)
+        if voxels.dtype.kind == "f":
+            voxels = voxels.astype(np.float32, copy=False)
+            if not np.isfinite(voxels).all():
+                raise DataError(
+                    f"{int((~np.isfinite(voxels)).sum())} values are NaN or infinite; replace "
+                    "them with 0, which counts as missing"
+                )
+        out = np.empty(voxels.shape, np.float32)
+        # Section by section, in place: what a section takes stays in the processor's cache.
+        for section in range(len(voxels)):
+            grey = out[section : section + 1]
+            grey[...] = voxels[section : section + 1]
+            grey -= self.centre
+            grey /= self.scale
+            np.clip(grey, -_LIMIT, _LIMIT, out=grey)
+        return out
 
 
 def measure(volume: Volume, seed: int = 0) -> Normaliser:

@@ -99,6 +99,11 @@ class AtlasInfo:
         return "; ".join(f"its {k} is {a[k]}, not {b[k]}" for k in keys)
 
     @property
+    def store(self) -> str:
+        """In which type the embeddings are stored."""
+        return "float16" if self.quantiser is None else "int8"
+
+    @property
     def kind_and_precision(self) -> tuple[str, str]:
         """Which software computes the embeddings, and in which precision."""
         kind, _, precision = self.backend.split("-")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from embed.errors import MismatchError
-from embed.geometry import Box, Frame, Grid, zyx
+from embed.geometry import Box, Frame, Grid
 from embed.volume import Volume, VolumeSource, open_volume_source
 
 
@@ -65,16 +65,12 @@ class OpenRegion:
         near, far = self._voxels_of_mask(self._grid.centres(corners))
         axes = [np.linspace(a, b, n) for a, b, n in zip(near, far, cells.shape, strict=True)]
         rows = [np.floor(axis + 1e-6).astype(int) for axis in axes]  # a centre on an edge goes up
-        asked = Box(zyx(r[0] for r in rows), zyx(r[-1] + 1 for r in rows))
-        found = asked.intersection(self._mask.box)
+        edges = zip(rows, self._mask.box.start, self._mask.box.stop, strict=True)
+        inside = [(row >= first) & (row < end) for row, first, end in edges]
         covered = np.zeros(cells.shape, bool)
-        if found is not None:
-            inside = [
-                (r >= a) & (r < b) for r, a, b in zip(rows, found.start, found.stop, strict=True)
-            ]
-            picked = [r[i] - a for r, i, a in zip(rows, inside, found.start, strict=True)]
-            values = self._mask.read(found)[np.ix_(*picked)]
-            covered[np.ix_(*inside)] = self._chosen(values)
+        if all(axis.any() for axis in inside):
+            z, y, x = (row[axis] for row, axis in zip(rows, inside, strict=True))
+            covered[np.ix_(*inside)] = self._chosen(self._mask.read_crossings(z, y, x))
         return covered
 
     def _voxels_of_mask(self, centres: np.ndarray) -> np.ndarray:
@@ -97,7 +93,8 @@ def require_mask(volume: Volume, mask: Volume) -> None:
             f"{mask.name} holds {mask.dtype.name}; a mask or segmentation holds integers or "
             "booleans"
         )
-    corners = [v.frame.to_nm_xyz(np.array([v.box.start, v.box.stop])) for v in (volume, mask)]
+    ends = (np.array([v.box.start, v.box.stop], float) for v in (volume, mask))
+    corners = [v.frame.to_nm_xyz(e) for v, e in zip((volume, mask), ends, strict=True)]
     (low, high), (mask_low, mask_high) = corners
     if (np.maximum(low, mask_low) >= np.minimum(high, mask_high)).any():
         raise MismatchError(

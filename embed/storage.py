@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -70,6 +71,29 @@ def write_bytes(path: Path, content: bytes) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, shared: bool) -> Iterator[None]:
+    """Holds a lock on a file that is there, among all threads and processes that ask for it.
+
+    Args:
+        path: the file, which is not changed.
+        shared: whether others may hold it as well, if they too will share it.
+
+    Raises:
+        StorageError: it may not be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        with reports_storage(f"lock {path}"):
+            file = stack.enter_context(path.open("r+b"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            except OSError as error:
+                # Some network file systems have no locks; there it stays a wish.
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+        yield
 
 
 def is_free(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorstore as ts
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 
 from embed.errors import DataError, OutOfBoundsError, VolumeError
 from embed.formats.arrays import CACHE_BYTES, FAILURES, Json, open_arrays, reason
@@ -93,10 +93,35 @@ class Volume:
             OutOfBoundsError: `box` leaves the volume.
             DataError: a chunk is corrupt, truncated or cannot be fetched.
         """
+        return self._loaded(self.store[self._within(box).slices], box)
+
+    def read_crossings(
+        self, z: Int[np.ndarray, " z"], y: Int[np.ndarray, " y"], x: Int[np.ndarray, " x"]
+    ) -> Shaped[np.ndarray, "z y x"]:
+        """The voxels at some z, y and x, all combined, in the data type of the store.
+
+        Memory is taken by what is returned, not by the box around it.
+
+        Args:
+            z: indices in rising order.
+            y: likewise.
+            x: likewise.
+
+        Raises:
+            OutOfBoundsError: one leaves the volume.
+            DataError: a chunk is corrupt, truncated or cannot be fetched.
+        """
+        box = Box(zyx((z[0], y[0], x[0])), zyx((z[-1] + 1, y[-1] + 1, x[-1] + 1)))
+        return self._loaded(self.store[self._within(box).slices].oindex[z, y, x], box)
+
+    def _within(self, box: Box) -> Box:
         if not self.box.contains(box):
             raise OutOfBoundsError(f"{box} leaves {self.name!r}, whose voxels (ZYX) are {self.box}")
+        return box
+
+    def _loaded(self, view: ts.TensorStore, box: Box) -> np.ndarray:
         try:
-            return np.asarray(self.store[box.slices].read().result())
+            return np.asarray(view.read().result())
         except FAILURES as error:
             raise DataError(
                 f"cannot read {box} (voxels, ZYX) of {self.name!r}: {reason(error)}"

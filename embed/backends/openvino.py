@@ -51,6 +51,7 @@ class OpenVinoBackend:
     parallel = 1
 
     def __init__(self, encoder: TrainedEncoder, precision: Precision):
+        _openvino()  # missing, it is said now, not when the first block comes
         if not takes(precision):
             raise ConfigError(
                 f"this processor has no {precision} instructions; leave out --precision, or say "

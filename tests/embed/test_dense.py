@@ -13,6 +13,7 @@ from embed.dense import (
     embed_at,
     embed_cutout,
     embed_grid,
+    is_coarse,
     require_stride,
     require_voxel_size,
 )
@@ -208,3 +209,14 @@ def test_an_encoder_that_wants_masks_is_not_run_without_a_segmentation(encoder, 
 
     with pytest.raises(MismatchError, match="needs a segmentation of that volume"):
         embed_at(open_backend(masked), tissue_volume, np.array([[7.5, 8.5, 9.5]]))
+
+
+def test_places_far_apart_are_embedded_one_by_one_and_alike(encoder, tissue_volume, backend):
+    stride = (16, 12, 14)
+
+    grid, found = embed_grid(backend, tissue_volume, stride=stride)
+
+    assert is_coarse(encoder, stride)
+    assert not is_coarse(encoder, (2, 2, 2))
+    alone = embed_at(backend, tissue_volume, grid.centres(grid.cells_of(np.arange(grid.size))))
+    np.testing.assert_allclose(found.reshape(-1, 8), alone, atol=1e-5)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
+from embed import inference
 from embed.atlas import Atlas
 from embed.audit import verify
 from embed.backends.choice import open_backend
@@ -32,9 +33,10 @@ from embed.inference import embed_shards, remaining, run_shard
 from embed.layout import Wanted
 from embed.normaliser import measure
 from embed.storage import digest
-from embed.volume import open_volume
+from embed.volume import Volume, open_volume
 
 ROOT = Path(__file__).parents[2]
+whole = Volume.read
 SHARDS = [(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)]
 """The shards, of 16 cells an edge, of the 17 x 21 x 25 locations of the tissue."""
 
@@ -508,3 +510,23 @@ def test_a_new_atlas_at_an_old_place_uses_its_own_encoder(encoder, tissue_volume
 
     _, expected = embed_grid(open_backend(other), tissue_volume, box)
     np.testing.assert_allclose(atlas.store.read(Box.of_shape((7, 7, 7))), expected, atol=6e-4)
+
+
+def test_a_shard_that_sees_much_is_read_in_parts(
+    encoder, tissue_volume, finished, tmp_path, monkeypatch
+):
+    read = []
+    monkeypatch.setattr(inference, "_READ", 4000)
+    monkeypatch.setattr(Volume, "read", lambda self, box: read.append(box) or whole(self, box))
+    atlas = lay_out(encoder, tissue_volume, tmp_path / "a")
+    job, (shard, *_) = inference.Job.open(atlas), atlas.shards
+    read.clear()
+
+    failed = embed_shards(atlas)
+
+    assert failed == []
+    assert len(read) > 2 * len(atlas.shards)
+    assert max(box.size for box in read) <= 4000
+    assert sum(part.size for part in job.parts(shard)) == shard.size
+    stored, expected = (a.store.read(a.store.cells) for a in (atlas, finished))
+    np.testing.assert_allclose(stored, expected, atol=1e-3)
