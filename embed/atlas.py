@@ -16,12 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from embed.embeddings import CHUNK, EmbeddingStore
 from embed.errors import DataError, IncompleteError, MismatchError, OutOfBoundsError
-from embed.geometry import Box, Grid, XyzFloat, Zyx, morton, zyx
+from embed.geometry import Box, Grid, XyzFloat, Zyx, zyx
 from embed.ledger import Ledger, Mark
 from embed.points import Points
 from embed.provenance import AtlasInfo
 from embed.regions import OpenRegion, Region, union
 from embed.storage import digest_json, is_free, locked, read_json, write_json
+from embed.sweep import layer_width, swept
 from embed.volume import Volume, open_volume_source
 
 POINTS = "points.npz"
@@ -126,8 +127,8 @@ class Atlas:
     def shards(self) -> tuple[Box, ...]:
         """The shards that hold something to embed, in an order that keeps neighbours together."""
         boxes = {box for region in self._open_regions for box in self._shards_of(region)}
-        planned = boxes if self.regions else self.store.shards
-        return tuple(sorted(planned, key=lambda box: morton(self.shard_index(box))))
+        indices = {self.shard_index(b): b for b in (boxes if self.regions else self.store.shards)}
+        return tuple(indices[i] for i in swept(indices, layer_width(self.grid, self.store.shard)))
 
     @property
     def planned(self) -> int:

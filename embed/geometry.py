@@ -263,16 +263,6 @@ class Grid:
         return Box(start, stop)
 
 
-def morton(cell: Zyx) -> int:
-    """The place of a cell (not negative) on a curve that keeps neighbours together.
-
-    >>> sorted([(0, 0, 2), (1, 1, 1), (0, 0, 0), (0, 0, 1)], key=morton)
-    [(0, 0, 0), (0, 0, 1), (1, 1, 1), (0, 0, 2)]
-    """
-    bits = max(cell).bit_length()
-    return sum((n >> b & 1) << (3 * b + 2 - a) for b in range(bits) for a, n in enumerate(cell))
-
-
 def thin_axes(voxel_size_nm: ZyxFloat) -> tuple[int, ...]:
     """Axes whose voxels are less than twice as long as the shortest: all, or those of a section.
 

@@ -56,13 +56,14 @@ def given_parts(
         fields: as `read_fields` gives them.
 
     Returns:
-        The voids, `[1, 1, n]`: where at least half of what is shown is missing, or nothing is
-        shown; and boxes of cells with their embeddings.
+        The voids, `[1, 1, n]`: where at least half of what is shown is missing, all of it is of one
+        grey value, or nothing is shown; and boxes of cells with their embeddings.
     """
     shown = ~np.ma.getmaskarray(fields)
     missing = shown & (np.ma.getdata(fields) == 0)
     axes = (1, 2, 3)
     void = missing.sum(axis=axes) >= VOID_SHARE * shown.sum(axis=axes)
+    void |= np.ma.filled(np.ma.asarray(fields).min(axis=axes) == fields.max(axis=axes), True)
     return void[None, None], _embedded(backend, normaliser, fields)
 
 

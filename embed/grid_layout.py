@@ -24,10 +24,10 @@ from embed.quantiser import Quantiser
 from embed.regions import Region, require_mask
 from embed.volume import Volume
 
-# The halo of a shard is a tenth of what is read then, and a petavoxel volume makes 10^5 tasks.
-_EDGE = 32
-# Where there are few locations, and one may wait for the first shard to be done.
-_SMALL_EDGE, _SMALL = 24, 2**20
+# Cells per edge of a shard, for grids of more than so many locations. Small ones where one may wait
+# for the first to be done; larger ones read less halo, and make fewer files and tasks: 10^5 of 32
+# cells for 4 x 10^9 locations, 4 x 10^5 of 64 for 10^11.
+_EDGES = {0: 24, 2**20: 32, 2**33: 64}
 # Blocks of 4 x 4 x 4 embeddings that the scales of int8 codes are measured on.
 _SAMPLED = 32
 
@@ -128,7 +128,7 @@ def _extended(atlas: Atlas, info: AtlasInfo, *, extend: bool) -> Atlas:
 def _shard_shape(grid: Grid, box: Box | None) -> Zyx:
     """Shards of equal size as near as possible: a small rest costs as much halo as a whole one."""
     cells = (grid.within(box) if box else None) or grid.cells
-    most = _EDGE if cells.size > _SMALL else _SMALL_EDGE
+    most = max(edge for least, edge in _EDGES.items() if cells.size > least)
     pieces = (-(-n // most) for n in cells.shape)
     return zyx(-(-n // (p * 4)) * 4 for n, p in zip(cells.shape, pieces, strict=True))
 

@@ -38,9 +38,10 @@ class AtlasSummary:
         name: what requests call it.
         voxel_size_nm: edge lengths of a voxel, nm.
         volume_nm: lower and upper corner of the box that the volume fills, nm.
-        locations_nm: centres of the first and the last location, nm.
-        locations: how many along each axis.
-        stride_voxels: voxels between neighbouring locations.
+        locations_nm: centres of the first and the last location, nm; of given places the lowest
+            and highest coordinates of any.
+        locations: how many along each axis; of given places all of them along x.
+        stride_voxels: voxels between neighbouring locations; 0 where they are not on a grid.
         fov_voxels: voxels that one embedding sees.
         embedding_dim: length of an embedding.
         encoder: fingerprint of the encoder.

@@ -1,6 +1,7 @@
 """A typed client: the calls of the service as methods, its statuses as the library's errors."""
 
 import contextlib
+import functools
 import json
 from collections.abc import Generator, Iterator, Sequence
 
@@ -24,8 +25,10 @@ from serve.pb.voxkin.v1 import (
 )
 from serve.probes import MapSummary
 from serve.projection_table import Points
+from serve.remote import RemoteAtlas
 from serve.search import SearchResult
 from serve.status import error_of
+from serve.together import JointResult, find_together
 
 # Calls that change nothing are asked again when the connection breaks, for about two seconds.
 _RETRIES = {
@@ -113,6 +116,32 @@ class Client:
         with self._reporting():
             answer = self._search.FindSimilar(request, timeout=self._timeout_s)
         return codec.read_search_result(answer)
+
+    def find_together(
+        self,
+        atlases: Sequence[str],
+        *,
+        position_nm_xyz: Sequence[float],
+        k: int = 10,
+        min_separation_nm: float | None = None,
+    ) -> JointResult:
+        """The `k` places of several atlases most like a place; see `serve.together`.
+
+        Each gives up to 10,000 candidates, which are merged here.
+
+        Args:
+            atlases: names; the first that has a location at the place is asked what is there.
+            position_nm_xyz: the place in nm, XYZ.
+            k: number of hits, 1 to 10,000.
+            min_separation_nm: as in `find_similar`, between places of the same volume.
+        """
+        if not atlases:
+            raise RequestError("name the atlases to search together: at least one")
+        searched = {
+            name: RemoteAtlas(self.describe(name), functools.partial(self.find_similar, atlas=name))
+            for name in atlases
+        }
+        return find_together(searched, position_nm_xyz, k, min_separation_nm)
 
     def embed(
         self, cutout: Shaped[np.ndarray, "z y x"], atlas: str | None = None

@@ -179,6 +179,8 @@ def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
                 position_nm=position(hit.position_nm_xyz),
                 similarity=hit.similarity,
                 location_id=hit.id,
+                segment_id=hit.segment,
+                source_id=hit.source,
             )
             for hit in result.hits
         ],
@@ -188,6 +190,7 @@ def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
         reason=result.reason,
         candidates_examined=result.candidates,
         exact=result.exact,
+        query_vector=None if result.query_vector is None else vector(result.query_vector),
     )
 
 
@@ -195,14 +198,24 @@ def read_search_result(message: search_pb2.FindSimilarResponse) -> SearchResult:
     """What a server found."""
     by_place = message.HasField("query_position_nm")
     return SearchResult(
-        hits=tuple(
-            Hit(hit.location_id, read_position(hit.position_nm), hit.similarity)
-            for hit in message.hits
-        ),
+        hits=tuple(map(_read_hit, message.hits)),
         query_id=message.query_location_id if by_place else None,
         query_nm_xyz=read_position(message.query_position_nm) if by_place else None,
         complete=message.complete,
         reason=message.reason,
         candidates=message.candidates_examined,
         exact=message.exact,
+        query_vector=read_vector(message.query_vector)
+        if message.HasField("query_vector")
+        else None,
+    )
+
+
+def _read_hit(message: search_pb2.Hit) -> Hit:
+    return Hit(
+        id=message.location_id,
+        position_nm_xyz=read_position(message.position_nm),
+        similarity=message.similarity,
+        segment=message.segment_id if message.HasField("segment_id") else None,
+        source=message.source_id if message.HasField("source_id") else None,
     )

@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import tyro
 
-from serve.arguments import Axes, Count, Flag, Folder, Number, Region, Size, Whole, Word, left_out
+from serve.arguments import (
+    Axes,
+    Count,
+    Flag,
+    Folder,
+    Name,
+    Number,
+    Region,
+    Size,
+    Whole,
+    Word,
+    left_out,
+)
 
 Price = Annotated[float | None, left_out(float, "X"), tyro.conf.arg(help_behavior_hint="")]
 
@@ -95,7 +107,7 @@ class WhereFlags:
         part: I/N for the I-th (from 0) of N jobs that share the atlas, as in a job array.
     """
 
-    engine: str = "process"
+    engine: Name = "process"
     workers: Whole = None
     threads: Count = 1
     address: Word = None

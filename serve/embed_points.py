@@ -1,5 +1,6 @@
 """The places that `voxkin embed --points` and `--per-segment` name."""
 
+import dataclasses
 from pathlib import Path
 from typing import get_args
 
@@ -38,7 +39,7 @@ def given_points(
     if what.points is not None:
         table = _read(what, volume, segments)
     else:
-        table = _drawn(what, encoder, segmentation, segments)
+        table = _drawn(what, encoder, segmentation, segments, volume)
     outside: Outside = "skip" if what.skip_outside or what.points is None else "refuse"
     points, left_out = table.within(volume.box, encoder.fov, outside)
     if left_out:
@@ -89,6 +90,7 @@ def _drawn(
     encoder: TrainedEncoder,
     segmentation: Volume | None,
     segments: tuple[int, ...],
+    volume: Volume,
 ) -> PointTable:
     if segmentation is None:
         raise ConfigError("--per-segment needs a --segmentation to draw places from")
@@ -105,4 +107,11 @@ def _drawn(
             note(f"{len(ids):,} segments {why} and have no place: {few}{more}")
     if found.table is None:
         raise DataError(f"no segment of {segmentation.name} is deep enough for a place inside it")
-    return found.table
+    return _in_frame(found.table, volume)
+
+
+def _in_frame(table: PointTable, volume: Volume) -> PointTable:
+    """Places in a segmentation, which may have other voxels, as places in the volume."""
+    nm_xyz = table.frame.to_nm_xyz(table.positions)
+    positions = volume.frame.to_voxel(nm_xyz)
+    return dataclasses.replace(table, frame=volume.frame, positions=positions)

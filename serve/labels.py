@@ -156,9 +156,11 @@ def _require_inside(
     for line, position in zip(lines, positions, strict=True):
         try:
             atlas.ids_at(position[None])
-        except OutOfBoundsError:
+        except OutOfBoundsError as error:
             outside = np.maximum(low - position, position - high)
             axis = int(np.argmax(outside))
+            if outside[axis] <= 0:  # among given places, but near none
+                raise DataError(f"{path}, line {line}: {error}") from None
             raise DataError(
                 f"{path}, line {line}, column {NM[axis]}: {position[axis]:g} nm is outside atlas "
                 f"{atlas.name!r}, whose locations run from {low[axis]:g} to {high[axis]:g} nm"

@@ -1,18 +1,73 @@
-"""Maps of an atlas: class probabilities of every location, as an array any zarr reader opens."""
+"""Maps of an atlas: class probabilities of every location.
 
-from collections.abc import Sequence
+On a grid they are an array that any zarr reader opens, of given places a table.
+"""
+
+import contextlib
+import csv
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, TextIO
 
 import numpy as np
 import tensorstore as ts
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from embed.atlas import Atlas
 from embed.geometry import Box, ZyxFloat, zyx_float
 from embed.storage import reports_storage
+from serve.swap import replacing, replacing_file
 
 FULL = 255
 """The number that stands for probability 1."""
+
+
+COLUMNS = ("id", "source", "segment", "x_nm", "y_nm", "z_nm")
+"""Of a table; a column per class follows, `probability_` and its name."""
+
+
+class Map(Protocol):
+    """A map that is being written."""
+
+    def write(
+        self,
+        box: Box,
+        probabilities: Float32[np.ndarray, "n classes"],
+        has_data: Bool[np.ndarray, " n"],
+    ) -> None:
+        """Writes a shard.
+
+        Args:
+            box: cells of the shard.
+            probabilities: of its locations in z, y, x order.
+            has_data: which of them mean something.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        ...
+
+
+@contextlib.contextmanager
+def replacing_map(atlas: Atlas, name: str, classes: Sequence[str]) -> Iterator[Map]:
+    """An empty map that takes its place when the block ends without an error.
+
+    Args:
+        atlas: whose locations it has.
+        name: of the probe.
+        classes: names, in the order of the probabilities.
+
+    Raises:
+        IncompleteError: another process is writing a map of the atlas.
+        StorageError: the disk refuses; a map that was there stays.
+    """
+    path = map_path(atlas, name)
+    if atlas.info.points is not None:
+        with replacing_file(path) as file:
+            yield ClassTable(file, atlas, classes)
+    else:
+        with replacing(path) as directory:
+            yield ClassMap.create(directory, atlas, name, classes)
 
 
 class ClassMap:
@@ -52,20 +107,48 @@ class ClassMap:
         with reports_storage(f"create the map at {path}"):
             return cls(ts.open(_spec(path, atlas, len(classes), attributes), create=True).result())
 
-    def write(self, box: Box, probabilities: Float32[np.ndarray, "z y x classes"]) -> None:
-        """Writes a shard of locations.
-
-        Raises:
-            StorageError: the disk refuses.
-        """
+    def write(
+        self,
+        box: Box,
+        probabilities: Float32[np.ndarray, "n classes"],
+        has_data: Bool[np.ndarray, " n"],
+    ) -> None:
+        """See `Map`."""
         with reports_storage("write a map"):
-            levels = np.rint(FULL * probabilities).astype(np.uint8)
-            self._store[box.slices].write(levels).result()
+            levels = np.rint(FULL * probabilities * has_data[:, None]).astype(np.uint8)
+            self._store[box.slices].write(levels.reshape(*box.shape, -1)).result()
+
+
+class ClassTable:
+    """A table in CSV, one row per given place in the order of their ids.
+
+    Probabilities are left empty where there are no data, and segments where none is known.
+    """
+
+    def __init__(self, file: TextIO, atlas: Atlas, classes: Sequence[str]):
+        self._rows = csv.writer(file, lineterminator="\n")
+        self._atlas = atlas
+        self._rows.writerow([*COLUMNS, *(f"probability_{name}" for name in classes)])
+
+    def write(
+        self,
+        box: Box,
+        probabilities: Float32[np.ndarray, "n classes"],
+        has_data: Bool[np.ndarray, " n"],
+    ) -> None:
+        """See `Map`."""
+        ids = np.arange(box.start[2], box.stop[2])
+        places = np.round(self._atlas.positions_nm_xyz(ids), 3).tolist()
+        columns = (ids.tolist(), self._atlas.known_of(ids), places, probabilities.tolist())
+        for data, i, (segment, source), place, row in zip(has_data, *columns, strict=True):
+            shares = (f"{share:.4f}" if data else "" for share in row)
+            self._rows.writerow([i, source, segment, *place, *shares])
 
 
 def map_path(atlas: Atlas, name: str) -> Path:
     """Where the map of a probe is."""
-    return atlas.path / "maps" / f"{name}.zarr"
+    kind = "zarr" if atlas.info.points is None else "csv"
+    return atlas.path / "maps" / f"{name}.{kind}"
 
 
 def cell_frame(atlas: Atlas) -> tuple[ZyxFloat, ZyxFloat]:

@@ -12,8 +12,7 @@ from embed.penalty import spatial_blocks
 from embed.probe import Origin, Probe, read_probe, train_probe, write_probe
 from serve.labels import LabelTable
 from serve.locations import Progress, unit
-from serve.maps import ClassMap, map_path
-from serve.swap import replacing
+from serve.maps import map_path, replacing_map
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -26,7 +25,7 @@ class MapSummary:
     """What a probe made of an atlas.
 
     Attributes:
-        path: of the map, a zarr v3 array [z, y, x, class].
+        path: of the map, a zarr v3 array [z, y, x, class], or of given places a table in CSV.
         locations: how many locations each class is the likeliest at.
         voids: locations without data; their probabilities are all 0.
     """
@@ -98,7 +97,7 @@ def load_probe(atlas: Atlas, name: str) -> Probe:
 
 
 def apply_probe(atlas: Atlas, probe: Probe, progress: Progress | None = None) -> MapSummary:
-    """Writes the class probabilities of every location to `maps/NAME.zarr`.
+    """Writes the class probabilities of every location to `maps/`; see `serve.maps`.
 
     One shard is in memory at a time. A map of the same name stays until the new one is whole.
 
@@ -115,20 +114,19 @@ def apply_probe(atlas: Atlas, probe: Probe, progress: Progress | None = None) ->
     """
     _require_fit(atlas, probe)
     atlas.require_complete()
-    path = map_path(atlas, probe.name)
     counts, voids, done = np.zeros(len(probe.classes), np.int64), 0, 0
-    with replacing(path) as directory:
-        class_map = ClassMap.create(directory, atlas, probe.name, probe.classes)
+    with replacing_map(atlas, probe.name, probe.classes) as written:
         for box in atlas.shards:
             vectors, has_data = unit(atlas.store.read(box).reshape(box.size, -1))
-            probabilities = probe.probabilities(vectors) * has_data[:, None]
-            class_map.write(box, probabilities.reshape(*box.shape, -1))
+            probabilities = probe.probabilities(vectors)
+            written.write(box, probabilities, has_data)
             likeliest = probabilities[has_data].argmax(axis=1)
             counts += np.bincount(likeliest, minlength=len(counts))
             voids += int((~has_data).sum())
             done += box.size
             if progress:
                 progress(done, atlas.planned)
+    path = map_path(atlas, probe.name)
     return MapSummary(path, dict(zip(probe.classes, counts.tolist(), strict=True)), voids)
 
 

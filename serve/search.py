@@ -1,35 +1,23 @@
-"""Finding the places most like a place or a vector, spread out in space.
-
-Most of a place's nearest neighbours among embeddings are its neighbours in space, so a search
-fetches many candidates, drops those too near to a better one or to the query, and fetches more
-until enough are left or there is nothing more to fetch.
-"""
+"""Finding the places most like a place or a vector, spread out in space."""
 
 import dataclasses
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32
 
 from embed.atlas import Atlas
 from embed.errors import DataError, RequestError
 from embed.geometry import XyzFloat
+from embed.storage import digest_json
+from serve.candidates import Gathered, IndexSupply, Want, gather
 from serve.index import Index
-from serve.locations import similarities, unit
-from serve.suppression import suppress
+from serve.locations import unit
 from serve.voids import nearest_with_data
 
 MAX_HITS = 10_000
-FIRST_FETCH = 1000
-"""Candidates fetched at first: after suppression they hold ten hits nearly always, for 3 ms."""
-
-REFILL = 4
-"""Each refill fetches this many times more candidates, and where lists ran dry reads this many
-times more lists."""
-
-MAX_FETCH = 2**20
-"""Candidates past which a search gives up: sorting more takes seconds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +28,15 @@ class Hit:
         id: of its location.
         position_nm_xyz: centre of its field of view.
         similarity: cosine, -1 to 1.
+        segment: that the place was given for; None where that is not known, as on a grid.
+        source: what names the place in the file that it was given in; None on a grid.
     """
 
     id: int
     position_nm_xyz: XyzFloat
     similarity: float
+    segment: int | None = None
+    source: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +51,7 @@ class SearchResult:
         reason: why not; empty otherwise.
         candidates: how many locations were considered before spreading out.
         exact: whether every location was compared, so that no better hit can exist.
+        query_vector: of the location that was asked for, of length 1; None for a vector.
     """
 
     hits: tuple[Hit, ...]
@@ -68,48 +61,49 @@ class SearchResult:
     reason: str
     candidates: int
     exact: bool
+    query_vector: Float32[np.ndarray, " dim"] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class _Query:
-    """A checked query: unit vector, number of hits, separation in nm, places to stay away from."""
-
-    vector: Float32[np.ndarray, " dim"]
-    k: int
-    separation_nm: float
-    excluded_nm_xyz: Float[np.ndarray, "m 3"]
-    itself: int = -1
-
-
-@dataclasses.dataclass(frozen=True)
-class _Candidates:
-    """Locations in the order of their similarity.
+class Place:
+    """A location that others are compared with.
 
     Attributes:
-        ids: of locations, of equally similar ones the lower first.
-        similarities: exact cosines.
-        dry: whether the lists that were read hold no others.
-        everything: whether the index holds no others.
+        id: of the location.
+        position_nm_xyz: centre of its field of view.
+        vector: of length 1.
     """
 
-    ids: Int[np.ndarray, " n"]
-    similarities: Float32[np.ndarray, " n"]
-    dry: bool
-    everything: bool
+    id: int
+    position_nm_xyz: XyzFloat
+    vector: Float32[np.ndarray, " dim"]
 
 
 class Searcher:
     """Searches one atlas. Safe to use from many threads."""
 
     def __init__(self, atlas: Atlas, index: Index):
-        self._atlas = atlas
+        self.atlas = atlas
         self._index = index
+
+    @property
+    def encoder(self) -> str:
+        """Fingerprint of the encoder of the atlas."""
+        return self.atlas.info.encoder
 
     @property
     def default_separation_nm(self) -> float:
         """The longest edge of a field of view in nm: no two hits then show the same voxels."""
-        edges = zip(self._atlas.grid.fov, self._atlas.frame.voxel_size_nm, strict=True)
+        edges = zip(self.atlas.grid.fov, self.atlas.frame.voxel_size_nm, strict=True)
         return max(voxels * size for voxels, size in edges)
+
+    @cached_property
+    def space(self) -> str:
+        """Atlases with the same have positions in the same volume, in the same nm."""
+        info = self.atlas.info
+        return digest_json([info.volume.to_json(), dataclasses.asdict(info.frame)])
 
     def find_at(
         self, nm_xyz: Sequence[float], k: int = 10, min_separation_nm: float | None = None
@@ -128,15 +122,32 @@ class Searcher:
             OutOfBoundsError: the position is outside the atlas.
             DataError: there is no data at the position.
         """
-        _check_k(k)
-        separation = self._separation(min_separation_nm)
-        location = int(self._atlas.ids_at(_positions([nm_xyz]))[0])
-        vectors, has_data = unit(self._atlas.embeddings(np.array([location])))
+        check_k(k)
+        separation = checked_separation(min_separation_nm, self.default_separation_nm)
+        place = self.place_at(nm_xyz)
+        excluded = np.array([place.position_nm_xyz])[:, ::-1]
+        want = Want(k, separation, excluded, self.space, (0, place.id))
+        return dataclasses.replace(
+            self._find(place.vector, want),
+            query_id=place.id,
+            query_nm_xyz=place.position_nm_xyz,
+            query_vector=place.vector,
+        )
+
+    def place_at(self, nm_xyz: Sequence[float]) -> Place:
+        """The location nearest to a position in nm, XYZ.
+
+        Raises:
+            RequestError: the position is not three finite numbers.
+            OutOfBoundsError: it is outside the atlas.
+            DataError: there is no data.
+        """
+        location = int(self.atlas.ids_at(_positions([nm_xyz]))[0])
+        vectors, has_data = unit(self.atlas.embeddings(np.array([location])))
         if not has_data[0]:
             raise DataError(self._void_message(location))
-        centre = self._atlas.positions_nm_xyz(np.array([location]))
-        found = self._find(_Query(vectors[0], k, separation, centre, location))
-        return dataclasses.replace(found, query_id=location, query_nm_xyz=_triple(centre[0]))
+        centre = self.atlas.positions_nm_xyz(np.array([location]))[0]
+        return Place(location, _triple(centre), vectors[0])
 
     def find_like(
         self,
@@ -157,19 +168,24 @@ class Searcher:
         Raises:
             RequestError: an argument is out of its range, or the vector of another length.
         """
-        _check_k(k)
-        separation = self._separation(min_separation_nm)
+        check_k(k)
+        separation = checked_separation(min_separation_nm, self.default_separation_nm)
         direction = self._direction(vector)
         excluded = np.empty((0, 3)) if exclude_nm_xyz is None else _positions(exclude_nm_xyz)
-        return self._find(_Query(direction, k, separation, excluded))
+        return self._find(direction, Want(k, separation, excluded[:, ::-1], self.space))
 
-    def _separation(self, asked: float | None) -> float:
-        separation = self.default_separation_nm if asked is None else float(asked)
-        if not (math.isfinite(separation) and separation >= 0):
-            raise RequestError(
-                f"min_separation_nm is a finite distance in nm, 0 or more; got {separation:g}"
-            )
-        return separation
+    def supply(self, vector: Float32[np.ndarray, " dim"], k: int) -> IndexSupply:
+        """Candidates for `k` hits like a vector of length 1."""
+        return IndexSupply(self.atlas, self._index, vector, k, self.space)
+
+    def hits(self, found: Gathered) -> tuple[Hit, ...]:
+        """What is to be told of locations of this atlas."""
+        places = self.atlas.positions_nm_xyz(found.ids)
+        columns = (found.ids, places, found.similarities, self.atlas.known_of(found.ids))
+        return tuple(
+            Hit(int(i), _triple(nm_xyz), float(np.clip(cosine, -1, 1)), *known)
+            for i, nm_xyz, cosine, known in zip(*columns, strict=True)
+        )
 
     def _direction(
         self, vector: Float[np.ndarray, " dim"] | Sequence[float]
@@ -178,7 +194,7 @@ class Searcher:
         dim = self._index.manifest.dim
         if values.shape != (dim,):
             raise RequestError(
-                f"atlas {self._atlas.name!r} holds {dim}-dimensional embeddings; the query has "
+                f"atlas {self.atlas.name!r} holds {dim}-dimensional embeddings; the query has "
                 f"{values.size} numbers"
             )
         largest = np.abs(values).max()
@@ -188,69 +204,49 @@ class Searcher:
         return (values / np.linalg.norm(values)).astype(np.float32)
 
     def _void_message(self, location: int) -> str:
-        asked = _text(self._atlas.positions_nm_xyz(np.array([location]))[0])
-        nearest = nearest_with_data(self._atlas, location)
+        asked = _text(self.atlas.positions_nm_xyz(np.array([location]))[0])
+        nearest = nearest_with_data(self.atlas, location)
         if nearest is None:
             return f"there is no data at {asked} nm (XYZ), nor anywhere near it"
-        place = _text(self._atlas.positions_nm_xyz(np.array([nearest]))[0])
+        place = _text(self.atlas.positions_nm_xyz(np.array([nearest]))[0])
         return f"there is no data at {asked} nm (XYZ); the nearest place with data is {place} nm"
 
-    def _find(self, query: _Query) -> SearchResult:
-        manifest = self._index.manifest
-        fetch, nprobe = max(FIRST_FETCH, REFILL * query.k), manifest.nprobe
-        while True:
-            found = self._candidates(query, fetch, nprobe)
-            kept = self._spread_out(query, found.ids)
-            if len(kept) == query.k or found.everything or fetch >= MAX_FETCH:
-                break
-            if found.dry:
-                nprobe = min(REFILL * nprobe, manifest.lists)
-            fetch = min(REFILL * fetch, MAX_FETCH)
-        ids = found.ids[kept]
-        hits = map(self._hit, ids, found.similarities[kept], self._atlas.positions_nm_xyz(ids))
-        complete = len(kept) == query.k
+    def _find(self, vector: Float32[np.ndarray, " dim"], want: Want) -> SearchResult:
+        supply = self.supply(vector, want.k)
+        found = gather([supply], want)
         return SearchResult(
-            hits=tuple(hits),
+            hits=self.hits(found),
             query_id=None,
             query_nm_xyz=None,
-            complete=complete,
-            reason="" if complete else _reason(query, len(kept), found),
-            candidates=len(found.ids),
-            exact=manifest.holds_vectors and nprobe == manifest.lists,
+            complete=len(found) == want.k,
+            reason=reason(want, found),
+            candidates=found.candidates,
+            exact=supply.exact,
         )
 
-    def _candidates(self, query: _Query, fetch: int, nprobe: int) -> _Candidates:
-        fetch = min(fetch, self._index.size)
-        found, found_ids = self._index.search(query.vector[None], fetch, nprobe)
-        ids = found_ids[0][found_ids[0] >= 0]
-        dry, everything = len(ids) < fetch, len(ids) == self._index.size
-        if self._index.manifest.holds_vectors:
-            cosines = found[0][: len(ids)]
-            if not (dry or everything):  # which of the equally similar were cut off is chance
-                known = cosines > cosines[-1]
-                ids, cosines = ids[known], cosines[known]
-        else:
-            cosines = similarities(self._atlas, query.vector[None], ids[None])[0]
-        order = np.lexsort((ids, -cosines))
-        return _Candidates(ids[order], cosines[order], dry, everything)
 
-    def _spread_out(self, query: _Query, ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " kept"]:
-        # From grid indices, so that equal steps are equal to the last bit anywhere in the volume.
-        step = np.multiply(self._atlas.grid.stride, self._atlas.frame.voxel_size_nm)
-        first = np.asarray(self._atlas.extent_nm_xyz[0])[::-1]
-        points = self._atlas.grid.cells_of(ids) * step
-        excluded = query.excluded_nm_xyz[:, ::-1] - first
-        others = np.flatnonzero(ids != query.itself)
-        return others[suppress(points[others], query.k, query.separation_nm, excluded)]
+def check_k(k: int) -> None:
+    """Checks a number of hits.
 
-    @staticmethod
-    def _hit(location: int, similarity: float, nm_xyz: Float[np.ndarray, " 3"]) -> Hit:
-        return Hit(int(location), _triple(nm_xyz), float(np.clip(similarity, -1, 1)))
-
-
-def _check_k(k: int) -> None:
+    Raises:
+        RequestError: it is out of its range.
+    """
     if not 1 <= k <= MAX_HITS:
         raise RequestError(f"k is the number of hits, 1 to {MAX_HITS}; got {k}")
+
+
+def checked_separation(asked: float | None, default: float) -> float:
+    """A least distance in nm.
+
+    Raises:
+        RequestError: it is out of its range.
+    """
+    separation = default if asked is None else float(asked)
+    if not (math.isfinite(separation) and separation >= 0):
+        raise RequestError(
+            f"min_separation_nm is a finite distance in nm, 0 or more; got {separation:g}"
+        )
+    return separation
 
 
 def _positions(nm_xyz: object) -> Float[np.ndarray, "m 3"]:
@@ -260,16 +256,19 @@ def _positions(nm_xyz: object) -> Float[np.ndarray, "m 3"]:
     return positions
 
 
-def _reason(query: _Query, kept: int, found: _Candidates) -> str:
-    apart = f"at least {query.separation_nm:g} nm"
-    if query.separation_nm == 0:
-        rule = "have data" if query.itself < 0 else "besides the query have data"
-    elif len(query.excluded_nm_xyz):
+def reason(want: Want, found: Gathered) -> str:
+    """Why there are fewer hits than were wanted; empty where there are as many."""
+    if len(found) == want.k:
+        return ""
+    apart = f"at least {want.separation_nm:g} nm"
+    if want.separation_nm == 0:
+        rule = "have data" if want.itself is None else "besides the query have data"
+    elif len(want.excluded_nm):
         rule = f"are {apart} from each other and from the query"
     else:
         rule = f"are {apart} apart"
-    scope = "" if found.everything else f" among the {len(found.ids):,} most similar locations"
-    return f"only {kept} places {rule}{scope}"
+    scope = "" if found.everything else f" among the {found.candidates:,} most similar locations"
+    return f"only {len(found)} places {rule}{scope}"
 
 
 def _triple(nm_xyz: Float[np.ndarray, " 3"]) -> XyzFloat:

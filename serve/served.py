@@ -179,7 +179,7 @@ class ServedAtlas:
             volume_nm=self._volume_nm(),
             locations_nm=self.atlas.extent_nm_xyz,
             locations=_turned(grid.shape),
-            stride_voxels=_turned(grid.stride),
+            stride_voxels=(0, 0, 0) if info.points else _turned(grid.stride),
             fov_voxels=_turned(grid.fov),
             embedding_dim=info.embedding_dim,
             encoder=info.encoder,
@@ -197,7 +197,7 @@ class ServedAtlas:
             box = self.atlas.volume.box
         except VolumeError:
             # An atlas outlives its volume: what was embedded of it is still known.
-            box = self.atlas.grid.voxels(self.atlas.grid.cells)
+            box = self.atlas.places.voxels(self.atlas.places.cells)
         low, high = self.atlas.frame.to_nm_xyz(np.array([box.start, box.stop], float)).tolist()
         return tuple(low), tuple(high)
 

@@ -1,4 +1,4 @@
-"""A directory that is made beside its place and put there whole."""
+"""A directory, or a file too long for memory, that is made beside its place and put there whole."""
 
 import contextlib
 import fcntl
@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from embed.errors import IncompleteError
 from embed.storage import reports_storage
@@ -38,6 +39,30 @@ def replacing(path: Path) -> Iterator[Path]:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing_file(path: Path) -> Iterator[TextIO]:
+    """An empty text file that takes the place of `path` when the block ends without an error.
+
+    What was at `path` stays until then, and a reader finds the old or the new.
+
+    Raises:
+        IncompleteError: another process is making something in the same directory.
+        StorageError: the disk refuses; what was there stays.
+    """
+    new = path.with_name(f".{path.name}.new")
+    with reports_storage(f"write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            try:
+                with new.open("w", encoding="utf-8", newline="") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                new.replace(path)
+            finally:
+                new.unlink(missing_ok=True)
 
 
 def _tidy(path: Path, new: Path, old: Path) -> None:

@@ -129,7 +129,7 @@ def embed_atlas(
     if shards is not None:
         own = set(shards)
         left = [shard for shard in left if shard in own]
-    cost = operations(atlas, load_encoder(atlas.path).config)
+    cost = operations(atlas, load_encoder(atlas.path))
     here = not isinstance(engine, Ray)
     with telling(atlas, cost, here=here, events=events, port=port) as tell:
         return _done(atlas, left, engine, tell)

@@ -64,7 +64,10 @@ def apply(
     name: Name,
     json: Flag = False,
 ) -> None:
-    """Writes the class probabilities of every location to ATLAS/maps/NAME.zarr.
+    """Writes the class probabilities of every location to ATLAS/maps: a map.
+
+    On a grid that is NAME.zarr, an array of uint8 [z, y, x, class] in which 255 is certainty; of
+    given places it is NAME.csv, a table with what names each, its segment and its place in nm.
 
     Example:
       voxkin probe apply em.atlas --name mitochondria

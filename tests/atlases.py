@@ -4,17 +4,20 @@ The embeddings are smooth random fields, so that, as with real ones, places near
 alike; a corner of the volume is void.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import tensorstore as ts
 from scipy import ndimage
 
-from embed.atlas import Atlas
+from embed.atlas import POINTS, Atlas
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.ledger import Mark
 from embed.normaliser import Normaliser
+from embed.points import Points
 from embed.provenance import AtlasInfo
+from embed.regions import Region
 from embed.storage import digest
 from embed.volume import open_volume
 
@@ -73,6 +76,56 @@ def make_atlas(
     return atlas
 
 
+def make_given_atlas(path: Path, like: Atlas, count: int = 200, seed: int = 0) -> Atlas:
+    """A finished atlas of places anywhere in the volume of another.
+
+    Each has about the embedding of the location that is nearest to it, none where that is void; a
+    segment, but every fifth; and a source that is no row.
+
+    Args:
+        path: the directory to make.
+        like: an atlas on a grid.
+        count: places.
+        seed: of the places.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = np.array([np.zeros(3), np.subtract(like.grid.shape, 1)]) * STRIDE
+    segments = np.arange(count, dtype=np.uint64) % np.uint64(5) * np.uint64(2**60)
+    points = Points.at(
+        rng.uniform(low, high, (count, 3)) + np.array(FOV) / 2,
+        fov=FOV,
+        voxel_size_nm=like.frame.voxel_size_nm,
+        segments=segments,
+        sources=np.arange(count, dtype=np.uint64) + np.uint64(1000),
+    )
+    grid = Grid((0, 0, 0), FOV, (1, 1, 1), points.shape)
+    points.save(path / POINTS)
+    atlas = Atlas.create(
+        path,
+        dataclasses.replace(like.info, grid=grid, shard=(1, 1, 64), points=points.digest()),
+    )
+    vectors = like.embeddings(like.ids_at(atlas.positions_nm_xyz(np.arange(count))))
+    noisy = vectors + 0.05 * vectors.any(axis=1, keepdims=True) * rng.normal(size=vectors.shape)
+    noisy /= np.maximum(np.linalg.norm(noisy, axis=1, keepdims=True), 1e-9)
+    for box in atlas.shards:
+        _write_shard(atlas, box, noisy[box.slices[2]][None, None].astype(np.float16))
+    return atlas
+
+
+def make_partial_atlas(path: Path, box: Box, like: Atlas) -> Atlas:
+    """An atlas of another's volume in which only a box of voxels is embedded, with its vectors."""
+    info = dataclasses.replace(like.info, region=Region(box))
+    return fill_planned(Atlas.create(path, info), like)
+
+
+def fill_planned(atlas: Atlas, like: Atlas) -> Atlas:
+    """Embeds what an atlas plans, with the vectors that another has at the same places."""
+    for box in atlas.shards:
+        wanted = atlas.wanted(box)
+        _write_shard(atlas, box, (like.store.read(box) * wanted[..., None]).astype(np.float16))
+    return atlas
+
+
 def smooth_vectors(shape: Zyx, dim: int, seed: int) -> np.ndarray:
     """Unit vectors [z, y, x, dim] that change slowly from place to place; zero in `VOID`."""
     noise = np.random.default_rng(seed).normal(size=(*shape, dim))
@@ -83,12 +136,14 @@ def smooth_vectors(shape: Zyx, dim: int, seed: int) -> np.ndarray:
 
 
 def _write_shard(atlas: Atlas, box: Box, vectors: np.ndarray) -> None:
-    atlas.store.write(box, vectors.astype(np.float32))
     voids = int((~vectors.any(axis=-1)).sum())
-    shard = zyx(a // n for a, n in zip(box.start, SHARD, strict=True))
-    done = Mark("done", digest(vectors.tobytes()), box.size, voids)
-    void = Mark("void", "", box.size, box.size)
-    atlas.ledger.record(shard, void if voids == box.size else done)
+    state = "void" if voids == box.size else "done"
+    if state == "done":
+        atlas.store.write(box, vectors.astype(np.float32))
+    made = "" if state == "void" else digest(vectors.tobytes())
+    plan = atlas.plan(box)
+    mark = Mark(state, made, box.size, voids, plan=plan)
+    atlas.ledger.record(atlas.shard_index(box), mark)
 
 
 def _write_volume(path: Path, locations: Zyx, seed: int) -> None:

@@ -20,7 +20,8 @@ AGREE: dict[Precision, float] = {"float32": 0.9999, "bfloat16": 0.999}
 class Backend(Protocol):
     """An encoder made ready to run. Safe to call from many threads.
 
-    Equal blocks give equal bits on one machine, whatever the number of threads.
+    Equal batches give equal bits on one machine, whatever the number of threads; in another batch a
+    block may differ in the last ones.
 
     Attributes:
         encoder: what it runs.

@@ -89,6 +89,30 @@ def test_a_voxel_size_that_is_no_length_is_refused(size):
 
 
 @given(grids)
+def test_offsets_are_counted_from_the_first_centre(grid):
+    grid = Grid(*grid)
+    cells = grid.cells_of(np.arange(grid.size))
+
+    offsets = grid.offsets(cells)
+
+    np.testing.assert_allclose(offsets, grid.centres(cells) - grid.centres(cells[:1]))
+    assert (offsets == np.rint(offsets)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "origin", "agrees"),
+    [
+        ((30.0, 8.0, 8.0), (0.0, 0.0, 0.0), True),
+        ((30.02, 8.0, 8.0), (14.0, 3.0, -3.9), True),
+        ((30.0, 8.1, 8.0), (0.0, 0.0, 0.0), False),
+        ((30.0, 8.0, 8.0), (0.0, 0.0, 4.0), False),
+    ],
+)
+def test_frames_agree_where_voxels_lie_on_voxels(size, origin, agrees):
+    assert Frame((30.0, 8.0, 8.0)).agrees(Frame(size, origin)) is agrees
+
+
+@given(grids)
 def test_ids_cells_and_centres_go_there_and_back(grid):
     grid = Grid(*grid)
     ids = np.arange(grid.size)

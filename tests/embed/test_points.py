@@ -69,6 +69,16 @@ def test_the_nearest_place_is_the_one_that_brute_force_finds(positions, offsets)
     np.testing.assert_allclose(apart[np.arange(6), found], apart.min(axis=1), atol=1e-9)
 
 
+@given(places)
+def test_offsets_are_counted_from_the_first_place(positions):
+    points = points_at(positions)
+
+    offsets = points.offsets(points.cells_of(np.arange(points.size)))
+
+    np.testing.assert_allclose(offsets + points.positions[0], points.positions, atol=1e-9)
+    assert not offsets[0].any()
+
+
 @settings(deadline=None)  # forty boxes take long under a type checker
 @given(places)
 def test_fields_of_view_are_whole_voxels_around_their_places(positions):

@@ -131,16 +131,24 @@ def test_a_search_that_no_message_holds_is_refused(position, vector, k):
 @pytest.mark.parametrize("by_place", [True, False])
 def test_a_search_result_survives_the_wire(by_place):
     result = SearchResult(
-        hits=(Hit(2**63, (1.5, -2.0, 3e9), 0.5), Hit(7, (0.0, 0.0, 0.0), -1.0)),
+        hits=(
+            Hit(2**63, (1.5, -2.0, 3e9), 0.5, segment=2**64 - 1, source=0),
+            Hit(7, (0.0, 0.0, 0.0), -1.0),
+            Hit(8, (0.0, 0.0, 0.0), -1.0, source=2**64 - 1),
+        ),
         query_id=0 if by_place else None,
         query_nm_xyz=(0.0, 0.0, 0.0) if by_place else None,
         complete=False,
         reason="only 2 places have data",
         candidates=1000,
         exact=True,
+        query_vector=np.ones(3, np.float32) if by_place else None,
     )
 
-    assert codec.read_search_result(codec.search_result(result)) == result
+    got = codec.read_search_result(codec.search_result(result))
+
+    assert got == result
+    np.testing.assert_array_equal(got.query_vector, result.query_vector)
 
 
 def test_embeddings_of_a_cut_out_survive_the_wire():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import serve.search
+import serve.candidates
 from embed.errors import DataError, OutOfBoundsError, RequestError
 from serve.index import build_index, open_index
 from serve.locations import shard_locations
@@ -55,7 +55,7 @@ def coded(tmp_path_factory):
 
 def _brute_force(searcher, vector, k, separation, query_nm_xyz):
     """Similarities of greedy suppression over every location, in a plain loop."""
-    atlas = searcher._atlas
+    atlas = searcher.atlas
     parts = [locations for _, locations in shard_locations(atlas)]
     ids = np.concatenate([part.ids for part in parts])
     similarities = np.concatenate([part.vectors for part in parts]) @ vector
@@ -86,12 +86,12 @@ def _least_distance(positions):
 )
 def test_hits_are_those_of_brute_force_greedy_suppression(request, which, seed, k, separation):
     searcher = request.getfixturevalue(which)
-    low, high = map(np.array, searcher._atlas.extent_nm_xyz)
+    low, high = map(np.array, searcher.atlas.extent_nm_xyz)
     place = low + np.random.default_rng(seed).uniform(0.5, 1, 3) * (high - low)
 
     result = searcher.find_at(place.tolist(), k, separation)
 
-    vector = searcher._atlas.embeddings(np.array([result.query_id]))[0]
+    vector = searcher.atlas.embeddings(np.array([result.query_id]))[0]
     vector /= np.linalg.norm(vector)
     expected = _brute_force(searcher, vector, k, separation, result.query_nm_xyz)
     found = [hit.similarity for hit in result.hits]
@@ -154,7 +154,7 @@ def test_a_short_list_comes_with_its_reason_and_only_after_looking_at_everything
 
 
 def test_a_search_that_gives_up_says_how_far_it_looked(searcher, monkeypatch):
-    monkeypatch.setattr(serve.search, "MAX_FETCH", 1500)
+    monkeypatch.setattr(serve.candidates, "MAX_FETCH", 1500)
 
     result = searcher.find_like(np.ones(16), 375, 100)
 

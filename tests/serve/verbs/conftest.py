@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embed.checkpoint import load_encoder
 from embed.geometry import Box
+from embed.given_layout import create_given_atlas
+from embed.inference import embed_shards
+from embed.points import Points
 from embed.samples import PATH
 from embed.volume import open_volume
 from serve.cli import main
@@ -73,3 +77,21 @@ def atlas(run: Path, volume: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def own_atlas(atlas: Path, tmp_path: Path) -> Path:
     """A copy of the atlas that a test may change."""
     return Path(shutil.copytree(atlas, tmp_path / "own"))
+
+
+@pytest.fixture(scope="session")
+def given_atlas(atlas: Path, volume: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An indexed atlas of sixty places in the tissue, not to be changed."""
+    encoder, source = load_encoder(atlas), open_volume(volume)
+    places = np.random.default_rng(0).uniform(4, np.subtract(SHAPE, 4), (60, 3))
+    places[0] = (17.5, 21.5, 23.5)  # where there is a location of the grid, too
+    points = Points.at(
+        places,
+        fov=encoder.fov,
+        voxel_size_nm=source.frame.voxel_size_nm,
+        segments=np.arange(60, dtype=np.uint64) + np.uint64(2**63 + 1),
+    )
+    path = tmp_path_factory.mktemp("atlases") / "places"
+    assert embed_shards(create_given_atlas(encoder, source, path, points, run="r")) == []
+    assert main(["index", str(path)]) == 0
+    return path

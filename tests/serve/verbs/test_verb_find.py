@@ -1,5 +1,6 @@
 """Tests of `voxkin find`, in an atlas and through a server."""
 
+import json
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from serve.verb_serve import start
 
 AT = "235,215,175"
+MANY = ("--at", AT, "-k", 1000, "--min-separation", 0)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,13 @@ def test_json_holds_the_same_hits(voxkin, atlas):
     ended = voxkin("find", atlas, "--at", AT, "-k", 3, "--json")
 
     assert len(ended.json["hits"]) == 3
-    assert set(ended.json["hits"][0]) == {"id", "position_nm_xyz", "similarity"}
+    assert set(ended.json["hits"][0]) == {
+        "id",
+        "position_nm_xyz",
+        "similarity",
+        "segment",
+        "source",
+    }
     assert ended.err == ""
 
 
@@ -49,6 +57,52 @@ def test_a_server_answers_as_the_atlas_does(voxkin, atlas, server):
     there = voxkin("find", "--server", server, "--at", AT, "--json")
 
     assert there.json["hits"] == here.json["hits"]
+
+
+def test_several_atlases_are_searched_together_and_each_hit_names_its_own(
+    voxkin, atlas, given_atlas
+):
+    ended = voxkin("find", atlas, given_atlas, *MANY)
+    told = voxkin("find", atlas, given_atlas, *MANY, "--json").json
+    turned = voxkin("find", given_atlas, atlas, *MANY, "--json").json
+    twice = voxkin("find", atlas, atlas, "--at", AT, "--json").json
+
+    heading, _, _, *hits = (line.split() for line in ended.out.splitlines())
+    assert heading == "hit similarity x nm y nm z nm segment source atlas".split()
+    assert [hit["atlas"] for hit in told["hits"]] == [line[-1] for line in hits]
+    assert {hit["atlas"] for hit in told["hits"]} == {"tissue", "places"}
+    assert (told["query_atlas"], turned["query_atlas"]) == ("tissue", "places")
+    assert twice == voxkin("find", atlas, "--at", AT, "--json").json
+
+
+def test_atlases_of_one_name_are_told_by_their_paths(voxkin, atlas, given_atlas, tmp_path):
+    other = shutil.copytree(given_atlas, tmp_path / atlas.name)
+
+    told = voxkin("find", atlas, other, *MANY, "--json").json
+
+    assert {hit["atlas"] for hit in told["hits"]} == {str(atlas), str(other)}
+
+
+def test_given_places_are_told_with_segment_and_source(voxkin, given_atlas):
+    ended = voxkin("find", given_atlas, "--at", AT, "-k", 3)
+    told = voxkin("find", given_atlas, "--at", AT, "-k", 3, "--json").json
+
+    heading, _, _, *hits = (line.split() for line in ended.out.splitlines())
+    assert heading == "hit similarity x nm y nm z nm segment source".split()
+    assert [line[-1] for line in hits] == [str(hit["source"]) for hit in told["hits"]]
+    assert all(hit["segment"] > 2**63 for hit in told["hits"])
+
+
+def test_atlases_of_two_encoders_are_refused_and_both_named(voxkin, atlas, own_atlas):
+    file = own_atlas / "atlas.json"
+    encoder = json.loads(file.read_text())["encoder"]
+    file.write_text(file.read_text().replace(encoder, "f" * len(encoder)))
+    shutil.rmtree(own_atlas / "index")
+    assert voxkin("index", own_atlas).code == 0
+
+    said = voxkin("find", atlas, own_atlas, "--at", AT).complaint
+
+    assert f"'tissue' was made by encoder {encoder} and 'own' by fff" in said
 
 
 def test_of_two_atlases_one_must_be_named(voxkin, two):
@@ -122,7 +176,7 @@ def test_a_half_written_atlas_is_refused_with_how_to_finish_it(voxkin, own_atlas
     shutil.rmtree(own_atlas / "index")
     (own_atlas / "ledger" / "0.0.0.json").unlink()
 
-    assert "7 of 8 shards" in voxkin("find", own_atlas, "--at", AT).complaint
+    assert "1 of 2 shards" in voxkin("find", own_atlas, "--at", AT).complaint
 
 
 def test_an_index_of_other_embeddings_is_refused(voxkin, own_atlas, run, volume, tmp_path):

@@ -1,5 +1,6 @@
 """Tests of `voxkin probe train`, `apply` and `list`."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embed.atlas import Atlas
 from embed.volume import open_volume
 from tests.commandline import files
 
@@ -46,6 +48,23 @@ def test_a_probe_is_trained_listed_and_applied(voxkin, own_atlas, labels):
     assert [line.split()[0] for line in applied.out.splitlines()[2:4]] == ["bright", "dark"]
     assert f"the map is {own_atlas / 'maps' / 'dark.zarr'}" in applied.out
     assert voxkin("info", own_atlas / "maps" / "dark.zarr", "--channel", 0).code == 0
+
+
+def test_the_map_of_given_places_is_a_table(voxkin, given_atlas, tmp_path):
+    own = Path(shutil.copytree(given_atlas, tmp_path / "own"))
+    places = Atlas.open(own).positions_nm_xyz(np.arange(40))
+    rows = [f"{x},{y},{z},{'near' if x < 250 else 'far'}\n" for x, y, z in places.tolist()]
+    (tmp_path / "labels.csv").write_text(HEADER + "".join(rows))
+
+    trained = voxkin("probe", "train", own, "--labels", tmp_path / "labels.csv", "--name", "side")
+    applied = voxkin("probe", "apply", own, "--name", "side")
+
+    table = own / "maps" / "side.csv"
+    assert trained.code == applied.code == 0
+    assert f"the map is {table} (0 locations are void)" in applied.out
+    heading, *lines = table.read_text().splitlines()
+    assert heading == "id,source,segment,x_nm,y_nm,z_nm,probability_far,probability_near"
+    assert len(lines) == 60
 
 
 def test_json_is_one_value_of_each(voxkin, own_atlas, labels):
@@ -110,7 +129,7 @@ def test_a_half_written_atlas_is_refused(voxkin, own_atlas, labels):
 
     ended = voxkin("probe", "train", own_atlas, "--labels", labels, "--name", "dark")
 
-    assert "7 of 8 shards" in ended.complaint
+    assert "1 of 2 shards" in ended.complaint
 
 
 def test_a_full_disk_is_said_and_no_half_map_stays(voxkin, own_atlas, labels):

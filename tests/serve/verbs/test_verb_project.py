@@ -44,4 +44,4 @@ def test_a_format_that_is_none_is_refused_with_those_there_are(voxkin, own_atlas
 def test_a_half_written_atlas_is_refused(voxkin, own_atlas):
     (own_atlas / "ledger" / "0.0.0.json").unlink()
 
-    assert "7 of 8 shards" in voxkin("project", own_atlas).complaint
+    assert "1 of 2 shards" in voxkin("project", own_atlas).complaint

@@ -96,7 +96,7 @@ def test_an_atlas_without_an_index_is_refused_with_how_to_make_one(voxkin, own_a
 def test_a_half_written_atlas_is_refused_with_how_to_finish_it(voxkin, own_atlas):
     (own_atlas / "ledger" / "0.0.0.json").unlink()
 
-    assert "7 of 8 shards" in voxkin("serve", own_atlas, *ANYWHERE).complaint
+    assert "1 of 2 shards" in voxkin("serve", own_atlas, *ANYWHERE).complaint
 
 
 def test_an_atlas_whose_encoder_was_exchanged_is_refused(voxkin, own_atlas, run):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from serve.pb.voxkin.v1 import types_pb2 as voxkin_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxkin/v1/search.proto\x12\tvoxkin.v1\x1a\x15voxkin/v1/types.proto\"\xcb\x01\n\x12\x46indSimilarRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12,\n\x0bposition_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNmH\x00\x12#\n\x06vector\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.VectorH\x00\x12\x0e\n\x01k\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x1e\n\x11min_separation_nm\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x07\n\x05queryB\x04\n\x02_kB\x14\n\x12_min_separation_nm\"Z\n\x03Hit\x12*\n\x0bposition_nm\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\x12\x13\n\x0blocation_id\x18\x03 \x01(\x04\"\xe9\x01\n\x13\x46indSimilarResponse\x12\x1c\n\x04hits\x18\x01 \x03(\x0b\x32\x0e.voxkin.v1.Hit\x12\x30\n\x11query_position_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x1e\n\x11query_location_id\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x1b\n\x13\x63\x61ndidates_examined\x18\x06 \x01(\x04\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\x42\x14\n\x12_query_location_id\"A\n\x0c\x45mbedRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\"\n\x07\x63ut_out\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.CutOut\"\xab\x01\n\rEmbedResponse\x12&\n\x07vectors\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.VectorGrid\x12!\n\x06\x63\x65ntre\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Vector\x12(\n\rstride_voxels\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12%\n\nfov_voxels\x18\x04 \x01(\x0b\x32\x11.voxkin.v1.Counts2\x99\x01\n\rSearchService\x12L\n\x0b\x46indSimilar\x12\x1d.voxkin.v1.FindSimilarRequest\x1a\x1e.voxkin.v1.FindSimilarResponse\x12:\n\x05\x45mbed\x12\x17.voxkin.v1.EmbedRequest\x1a\x18.voxkin.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxkin/v1/search.proto\x12\tvoxkin.v1\x1a\x15voxkin/v1/types.proto\"\xcb\x01\n\x12\x46indSimilarRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12,\n\x0bposition_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNmH\x00\x12#\n\x06vector\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.VectorH\x00\x12\x0e\n\x01k\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x1e\n\x11min_separation_nm\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x07\n\x05queryB\x04\n\x02_kB\x14\n\x12_min_separation_nm\"\xa8\x01\n\x03Hit\x12*\n\x0bposition_nm\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\x12\x13\n\x0blocation_id\x18\x03 \x01(\x04\x12\x17\n\nsegment_id\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x16\n\tsource_id\x18\x05 \x01(\x04H\x01\x88\x01\x01\x42\r\n\x0b_segment_idB\x0c\n\n_source_id\"\x92\x02\n\x13\x46indSimilarResponse\x12\x1c\n\x04hits\x18\x01 \x03(\x0b\x32\x0e.voxkin.v1.Hit\x12\x30\n\x11query_position_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x1e\n\x11query_location_id\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x1b\n\x13\x63\x61ndidates_examined\x18\x06 \x01(\x04\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\x12\'\n\x0cquery_vector\x18\x08 \x01(\x0b\x32\x11.voxkin.v1.VectorB\x14\n\x12_query_location_id\"A\n\x0c\x45mbedRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\"\n\x07\x63ut_out\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.CutOut\"\xab\x01\n\rEmbedResponse\x12&\n\x07vectors\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.VectorGrid\x12!\n\x06\x63\x65ntre\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Vector\x12(\n\rstride_voxels\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12%\n\nfov_voxels\x18\x04 \x01(\x0b\x32\x11.voxkin.v1.Counts2\x99\x01\n\rSearchService\x12L\n\x0b\x46indSimilar\x12\x1d.voxkin.v1.FindSimilarRequest\x1a\x1e.voxkin.v1.FindSimilarResponse\x12:\n\x05\x45mbed\x12\x17.voxkin.v1.EmbedRequest\x1a\x18.voxkin.v1.EmbedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FINDSIMILARREQUEST']._serialized_start=61
   _globals['_FINDSIMILARREQUEST']._serialized_end=264
-  _globals['_HIT']._serialized_start=266
-  _globals['_HIT']._serialized_end=356
-  _globals['_FINDSIMILARRESPONSE']._serialized_start=359
-  _globals['_FINDSIMILARRESPONSE']._serialized_end=592
-  _globals['_EMBEDREQUEST']._serialized_start=594
-  _globals['_EMBEDREQUEST']._serialized_end=659
-  _globals['_EMBEDRESPONSE']._serialized_start=662
-  _globals['_EMBEDRESPONSE']._serialized_end=833
-  _globals['_SEARCHSERVICE']._serialized_start=836
-  _globals['_SEARCHSERVICE']._serialized_end=989
+  _globals['_HIT']._serialized_start=267
+  _globals['_HIT']._serialized_end=435
+  _globals['_FINDSIMILARRESPONSE']._serialized_start=438
+  _globals['_FINDSIMILARRESPONSE']._serialized_end=712
+  _globals['_EMBEDREQUEST']._serialized_start=714
+  _globals['_EMBEDREQUEST']._serialized_end=779
+  _globals['_EMBEDRESPONSE']._serialized_start=782
+  _globals['_EMBEDRESPONSE']._serialized_end=953
+  _globals['_SEARCHSERVICE']._serialized_start=956
+  _globals['_SEARCHSERVICE']._serialized_end=1109
 # @@protoc_insertion_point(module_scope)

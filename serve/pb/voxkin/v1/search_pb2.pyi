@@ -21,17 +21,21 @@ class FindSimilarRequest(_message.Message):
     def __init__(self, atlas: _Optional[str] = ..., position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., vector: _Optional[_Union[_types_pb2.Vector, _Mapping]] = ..., k: _Optional[int] = ..., min_separation_nm: _Optional[float] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("position_nm", "similarity", "location_id")
+    __slots__ = ("position_nm", "similarity", "location_id", "segment_id", "source_id")
     POSITION_NM_FIELD_NUMBER: _ClassVar[int]
     SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     LOCATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     position_nm: _types_pb2.PositionNm
     similarity: float
     location_id: int
-    def __init__(self, position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., similarity: _Optional[float] = ..., location_id: _Optional[int] = ...) -> None: ...
+    segment_id: int
+    source_id: int
+    def __init__(self, position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., similarity: _Optional[float] = ..., location_id: _Optional[int] = ..., segment_id: _Optional[int] = ..., source_id: _Optional[int] = ...) -> None: ...
 
 class FindSimilarResponse(_message.Message):
-    __slots__ = ("hits", "query_position_nm", "query_location_id", "complete", "reason", "candidates_examined", "exact")
+    __slots__ = ("hits", "query_position_nm", "query_location_id", "complete", "reason", "candidates_examined", "exact", "query_vector")
     HITS_FIELD_NUMBER: _ClassVar[int]
     QUERY_POSITION_NM_FIELD_NUMBER: _ClassVar[int]
     QUERY_LOCATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +43,7 @@ class FindSimilarResponse(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_EXAMINED_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
+    QUERY_VECTOR_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     query_position_nm: _types_pb2.PositionNm
     query_location_id: int
@@ -46,7 +51,8 @@ class FindSimilarResponse(_message.Message):
     reason: str
     candidates_examined: int
     exact: bool
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., query_position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., query_location_id: _Optional[int] = ..., complete: bool = ..., reason: _Optional[str] = ..., candidates_examined: _Optional[int] = ..., exact: bool = ...) -> None: ...
+    query_vector: _types_pb2.Vector
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., query_position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., query_location_id: _Optional[int] = ..., complete: bool = ..., reason: _Optional[str] = ..., candidates_examined: _Optional[int] = ..., exact: bool = ..., query_vector: _Optional[_Union[_types_pb2.Vector, _Mapping]] = ...) -> None: ...
 
 class EmbedRequest(_message.Message):
     __slots__ = ("atlas", "cut_out")

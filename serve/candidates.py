@@ -1,0 +1,241 @@
+"""Gathering the best places of one atlas or several, spread out in space.
+
+Most of a place's nearest neighbours among embeddings are its neighbours in space, so many
+candidates are fetched, those too near to a better one or to the query are dropped, and more are
+fetched until enough are left or there is nothing more to fetch.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from embed.atlas import Atlas
+from serve.index import Index
+from serve.locations import similarities
+from serve.suppression import suppress
+
+FIRST_FETCH = 1000
+"""Candidates fetched at first: after suppression they hold ten hits nearly always, for 3 ms."""
+
+REFILL = 4
+"""Each refill fetches this many times more candidates, and where lists ran dry reads this many
+times more lists."""
+
+MAX_FETCH = 2**20
+"""Candidates past which a search gives up: sorting more takes seconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Some locations of one atlas in the order of their similarity.
+
+    Attributes:
+        ids: of locations, of equally similar ones the lower first.
+        similarities: exact cosines.
+        everything: whether the atlas has no others.
+        open_end: whether others may be as similar as the last of these, or nearly.
+    """
+
+    ids: Int[np.ndarray, " n"]
+    similarities: Float32[np.ndarray, " n"]
+    everything: bool
+    open_end: bool
+
+    @property
+    def floor(self) -> float:
+        """The similarity down to which no location is missing."""
+        if not self.open_end:
+            return -math.inf
+        return float(self.similarities.min(initial=math.inf))
+
+
+class Supply(Protocol):
+    """Where the candidates of one atlas come from.
+
+    Attributes:
+        space: atlases in which positions in nm mean the same places have the same.
+        anchor_nm: what `offsets_nm` counts from, ZYX.
+        batch: what was fetched last.
+    """
+
+    space: str
+    anchor_nm: Float[np.ndarray, "3"]
+    batch: Batch
+
+    @property
+    def spent(self) -> bool:
+        """Whether there is nothing more to fetch, or too much was."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether every location was compared, so that no better one can exist."""
+        ...
+
+    def more(self) -> None:
+        """Fetches a larger batch, which holds the last one."""
+        ...
+
+    def offsets_nm(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+        """Where candidates are, in nm from the anchor, ZYX."""
+        ...
+
+
+class IndexSupply:
+    """The candidates that the index of an atlas has for a vector of length 1; see `Supply`."""
+
+    def __init__(
+        self, atlas: Atlas, index: Index, vector: Float32[np.ndarray, " dim"], k: int, space: str
+    ) -> None:
+        self.space = space
+        self._atlas, self._index, self._vector = atlas, index, vector
+        self._fetch, self._nprobe = max(FIRST_FETCH, REFILL * k), index.manifest.nprobe
+        self.anchor_nm = atlas.positions_nm_xyz(np.array([0]))[0, ::-1]
+        self.batch = self._fetched()
+
+    @property
+    def spent(self) -> bool:
+        """See `Supply`."""
+        return self.batch.everything or self._fetch >= MAX_FETCH
+
+    @property
+    def exact(self) -> bool:
+        """See `Supply`."""
+        manifest = self._index.manifest
+        return manifest.holds_vectors and self._nprobe == manifest.lists
+
+    def more(self) -> None:
+        """See `Supply`."""
+        if not self.batch.open_end:
+            self._nprobe = min(REFILL * self._nprobe, self._index.manifest.lists)
+        self._fetch = min(REFILL * self._fetch, MAX_FETCH)
+        self.batch = self._fetched()
+
+    def offsets_nm(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+        """See `Supply`."""
+        return self._atlas.offsets_nm(ids)
+
+    def _fetched(self) -> Batch:
+        fetch = min(self._fetch, self._index.size)
+        found, found_ids = self._index.search(self._vector[None], fetch, self._nprobe)
+        ids = found_ids[0][found_ids[0] >= 0]
+        everything = len(ids) == self._index.size
+        open_end = not everything and len(ids) == fetch  # or else the lists that were read ran dry
+        if self._index.manifest.holds_vectors:
+            cosines = found[0][: len(ids)]
+            if open_end:  # which of the equally similar were cut off is chance
+                known = cosines > cosines[-1]
+                ids, cosines = ids[known], cosines[known]
+        else:
+            cosines = similarities(self._atlas, self._vector[None], ids[None])[0]
+        order = np.lexsort((ids, -cosines))
+        return Batch(ids[order], cosines[order], everything, open_end)
+
+
+@dataclasses.dataclass(frozen=True)
+class Want:
+    """How many places are wanted, and how far apart.
+
+    Attributes:
+        k: how many at most.
+        separation_nm: least distance between two of them, and to what is excluded.
+        excluded_nm: positions to stay away from, ZYX.
+        space: that they are in.
+        itself: the place that was asked for, which is never found: its supply and id.
+    """
+
+    k: int
+    separation_nm: float
+    excluded_nm: Float[np.ndarray, "m 3"]
+    space: str
+    itself: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """The places that were found, best first; of equal ones those of an earlier supply.
+
+    Attributes:
+        supplies: from which supply each is.
+        ids: of locations.
+        similarities: cosines.
+        candidates: how many locations were considered.
+        everything: whether there are no others.
+    """
+
+    supplies: Int[np.ndarray, " n"]
+    ids: Int[np.ndarray, " n"]
+    similarities: Float32[np.ndarray, " n"]
+    candidates: int
+    everything: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Int[np.ndarray, " m"]) -> "Gathered":
+        """Some of them, in that order."""
+        return dataclasses.replace(
+            self,
+            supplies=self.supplies[rows],
+            ids=self.ids[rows],
+            similarities=self.similarities[rows],
+        )
+
+
+def gather(supplies: Sequence[Supply], want: Want) -> Gathered:
+    """The best places of all supplies, none near a better one in the same space."""
+    while True:
+        found = _merged(supplies)
+        kept = found.take(_spread(supplies, found, want))
+        if len(kept) == want.k or not _refill(supplies):
+            return kept
+
+
+def _merged(supplies: Sequence[Supply]) -> Gathered:
+    """What is known to be best among all: below the highest floor, better ones may be missing."""
+    batches = [supply.batch for supply in supplies]
+    floor = max(batch.floor for batch in batches)
+    counts = [int((batch.similarities >= floor).sum()) for batch in batches]
+    cut = list(zip(batches, counts, strict=True))
+    ids = np.concatenate([batch.ids[:n] for batch, n in cut])
+    cosines = np.concatenate([batch.similarities[:n] for batch, n in cut])
+    which = np.repeat(np.arange(len(batches)), counts)
+    everything = all(batch.everything for batch in batches)
+    found = Gathered(which, ids, cosines, len(ids), everything)
+    return found.take(np.lexsort((ids, which, -cosines)))
+
+
+def _spread(supplies: Sequence[Supply], found: Gathered, want: Want) -> Int[np.ndarray, " kept"]:
+    """Which rows stay: places in different spaces are in nobody's way."""
+    anchors = {supply.space: supply.anchor_nm for supply in reversed(supplies)}
+    points = np.empty((len(found), 3))
+    for number, supply in enumerate(supplies):
+        mine = found.supplies == number
+        # Of the first atlas in a space nothing is added, so that equal steps stay equal.
+        shift = supply.anchor_nm - anchors[supply.space]
+        points[mine] = supply.offsets_nm(found.ids[mine]) + shift
+    allowed = np.ones(len(found), bool)
+    if want.itself is not None:
+        allowed = (found.supplies != want.itself[0]) | (found.ids != want.itself[1])
+    kept = []
+    for space, anchor in anchors.items():
+        here = np.array([supply.space == space for supply in supplies])[found.supplies]
+        rows = np.flatnonzero(allowed & here)
+        excluded = want.excluded_nm - anchor if space == want.space else np.empty((0, 3))
+        kept.append(rows[suppress(points[rows], want.k, want.separation_nm, excluded)])
+    return np.sort(np.concatenate(kept))[: want.k]
+
+
+def _refill(supplies: Sequence[Supply]) -> bool:
+    """Fetches more where that can help; false where it cannot."""
+    hungry = [supply for supply in supplies if not supply.spent]
+    highest = max(supplies, key=lambda supply: supply.batch.floor)
+    if not hungry or (highest.spent and highest.batch.open_end):
+        return False
+    for supply in hungry:
+        supply.more()
+    return True
