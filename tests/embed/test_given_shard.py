@@ -65,6 +65,7 @@ def test_however_many_places_there_are_each_gets_its_embedding(backend, count):
 
 def test_a_place_is_void_when_half_of_what_is_shown_is_missing(backend):
     fields = np.full((5, 7, 7, 7), 90, np.uint8)
+    fields[..., 0] = 91
     fields[0, :4] = 0  # 4 of 7 sections
     fields[1, :3] = 0
     masked = np.ma.MaskedArray(fields, False)
@@ -75,6 +76,13 @@ def test_a_place_is_void_when_half_of_what_is_shown_is_missing(backend):
 
     assert embedded(backend, fields[:2])[0].tolist() == [True, False]
     assert embedded(backend, masked)[0].tolist() == [True, False, True, True, False]
+
+
+def test_a_place_that_shows_one_grey_value_is_void(backend):
+    fields = np.random.default_rng(0).integers(1, 255, (2, 7, 7, 7)).astype(np.uint8)
+    fields[1] = 200
+
+    assert embedded(backend, fields)[0].tolist() == [False, True]
 
 
 def test_what_is_masked_is_as_the_mean_of_the_volume(backend):
