@@ -13,6 +13,7 @@ from embed.samples import PATH
 from embed.volume import open_volume
 from serve.cli import VERBS, main
 from serve.verb_serve import start
+from tests.commandline import write_volume
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 # What would take minutes here is made small; UMAP and the protocols have tests of their own.
@@ -28,7 +29,7 @@ def _commands() -> list[list[str]]:
 
 @pytest.fixture
 def newcomer(tmp_path: Path, monkeypatch) -> Path:
-    """A folder with what the README takes for granted: a volume, labels and a TIFF stack."""
+    """A folder with what the README takes for granted: a volume and what belongs to it."""
     tifffile = pytest.importorskip("tifffile")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(PATH, "em.ome.zarr")
@@ -36,6 +37,11 @@ def newcomer(tmp_path: Path, monkeypatch) -> Path:
     sections = open_volume(PATH).read(open_volume(PATH).box)[:8, :64, :64]
     for z, section in enumerate(sections):
         tifffile.imwrite(tmp_path / "stack" / f"{z:03}.tif", section)
+    ids = np.zeros((120, 250, 250), np.uint16)
+    ids[20:60, 20:200, 20:200], ids[60:110, 20:200, 20:200] = 12, 77
+    write_volume(tmp_path / "ids.zarr", ids)
+    write_volume(tmp_path / "tissue.zarr", ids > 0)
+    (tmp_path / "synapses.csv").write_text("x_nm,y_nm,z_nm\n1280,940,405\n2050,780,405\n")
     rng = np.random.default_rng(0)
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         rows = csv.writer(file)
