@@ -71,7 +71,7 @@ def tissue() -> np.ndarray:
 @pytest.fixture(scope="session")
 def tissue_volume(tissue: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Volume:
     """The crop of real tissue, stored; not to be changed."""
-    return _stored(tmp_path_factory.mktemp("volumes") / "tissue.zarr", tissue)
+    return store_volume(tmp_path_factory.mktemp("volumes") / "tissue.zarr", tissue)
 
 
 @pytest.fixture
@@ -83,12 +83,15 @@ def write_volume(tmp_path: Path) -> WriteVolume:
         voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0),
         name: str = "volume.zarr",
     ) -> Volume:
-        return _stored(tmp_path / name, voxels, voxel_size_nm)
+        return store_volume(tmp_path / name, voxels, voxel_size_nm)
 
     return write
 
 
-def _stored(path: Path, voxels: np.ndarray, voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)) -> Volume:
+def store_volume(
+    path: Path, voxels: np.ndarray, voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)
+) -> Volume:
+    """Stores voxels as zarr in chunks of 16 voxels an edge, and opens them."""
     spec = {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": f"{path}/"},

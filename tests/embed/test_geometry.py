@@ -156,6 +156,27 @@ def test_a_grid_holds_every_field_of_view_that_fits_in_a_box_and_no_other(box, f
     assert all(b - a < s for a, b, s in zip(seen.stop, box.stop, stride, strict=True))
 
 
+@given(grids, boxes)
+def test_the_cells_within_a_box_are_those_whose_field_of_view_it_holds(grid, box):
+    grid, box = Grid(*grid), Box.of_shape(zyx(np.multiply(box[1], 4)), box[0])
+
+    found = grid.within(box)
+
+    cells = [zyx(cell) for cell in np.ndindex(grid.shape)]
+    held = {c for c in cells if box.contains(grid.voxels(Box.of_shape((1, 1, 1), c)))}
+    assert (_voxels(found) if found else set()) == held
+
+
+@given(grids)
+def test_all_cells_are_within_the_voxels_that_they_see_and_none_in_a_voxel_less(grid):
+    grid = Grid(*grid)
+    seen = grid.voxels(grid.cells)
+
+    assert grid.within(seen) == grid.cells
+    assert grid.within(Box(seen.start, zyx(np.add(seen.start, grid.fov)))).size == 1
+    assert grid.within(seen.shifted(np.negative(seen.shape).tolist())) is None
+
+
 def test_a_box_smaller_than_the_field_of_view_is_refused_with_the_size_it_needs():
     with pytest.raises(OutOfBoundsError, match=r"needs at least \(7, 7, 7\) voxels"):
         Grid.covering(Box.of_shape((20, 6, 20)), (7, 7, 7), (2, 2, 2))
