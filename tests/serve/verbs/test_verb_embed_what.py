@@ -1,6 +1,7 @@
 """Tests of `voxkin embed`: which locations, how they are stored, where they run, what is told."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 
@@ -199,22 +200,24 @@ def embeddings(path):
 
 
 def test_metrics_are_served_while_it_runs_and_not_after(voxkin, run, volume, tmp_path, monkeypatch):
-    seen = []
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    address, seen = f"http://127.0.0.1:{port}/metrics", []
 
     def look(self, shard, mark):
         add(self, shard, mark)
-        with urllib.request.urlopen("http://127.0.0.1:18973/metrics") as answer:
+        with urllib.request.urlopen(address) as answer:
             seen.append(answer.read().decode())
 
     from serve import embed_telling
 
     add = embed_telling._State.add
     monkeypatch.setattr(embed_telling._State, "add", look)
-    words = ("--metrics", 18973)
+    words = ("--metrics", port)
 
     ended = voxkin("embed", run, "--volume", volume, "--out", tmp_path / "atlas", *words)
 
-    assert ended.err == "metrics are at http://127.0.0.1:18973/metrics\n"
+    assert ended.err == f"metrics are at {address}\n"
     assert 'voxkin_embed_shards_total{state="done"} 1.0' in seen[-1]
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen("http://127.0.0.1:18973/metrics")
+        urllib.request.urlopen(address)

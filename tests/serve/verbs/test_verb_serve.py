@@ -14,6 +14,8 @@ import pytest
 
 from embed.checkpoint import FILE, load_encoder, random_like, save_encoder
 from serve.client import Client
+from serve.tokens import digest_of, read_tokens
+from tests.certificates import Authority
 
 ROOT = Path(__file__).parents[3]
 ANYWHERE = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
@@ -24,6 +26,11 @@ def taken() -> Iterator[str]:
     """An address that somebody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -103,3 +110,89 @@ def test_an_atlas_whose_encoder_was_exchanged_is_refused(voxkin, own_atlas, run)
     save_encoder(random_like(load_encoder(run), seed=7), own_atlas / FILE)
 
     assert "fingerprint" in voxkin("serve", own_atlas, *ANYWHERE).complaint
+
+
+@pytest.mark.parametrize("address", ["--grpc", "--http"])
+def test_other_machines_need_all_three_flags(voxkin, atlas, authority, address):
+    certificate, key = authority.issue()
+    tls = ("--tls-cert", certificate, "--tls-key", key)
+
+    ended = voxkin("serve", atlas, *ANYWHERE, address, "0.0.0.0:0", *tls)
+
+    assert "--tls-cert, --tls-key and --tokens, all three" in ended.complaint
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--tls-cert", "cert.pem"), "both --tls-cert and --tls-key"),
+        (("--tls-client-ca", "ca.pem"), "both --tls-cert and --tls-key"),
+        (("--tls-cert", "cert.pem", "--tls-key", "key.pem"), "cannot read cert.pem"),
+        (("--tokens", "none.txt"), "cannot read the tokens none.txt"),
+        (("--drain", "-1"), "--drain takes 0 to 3600"),
+        (("--grace", "nan"), "--grace takes 0 to 3600"),
+    ],
+)
+def test_flags_that_cannot_be_used_are_refused_with_the_rule(voxkin, atlas, flags, said):
+    assert said in voxkin("serve", atlas, *ANYWHERE, *flags).complaint
+
+
+def test_a_token_is_made_with_its_line(voxkin, tmp_path):
+    ended = voxkin(
+        *"serve token --scope read,admin --name lab --calls 20 --work 0.5 --at-once 4".split()
+    )
+
+    secret, line = ended.out.splitlines()
+    (tmp_path / "tokens").write_text(line)
+    (grant,) = read_tokens(tmp_path / "tokens")
+    assert grant.digest == digest_of(secret)
+    assert (grant.name, grant.scopes) == ("lab", {"read", "admin"})
+    assert str(grant.limits) == "calls=20 work=0.5 at-once=4"
+    assert secret not in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--scope all --name lab", "scopes are read, write, admin"),
+        ("--scope read --name a/b", "name is 1 to 64"),
+        ("--scope read --name lab --calls -1", "calls is a number above 0"),
+    ],
+)
+def test_a_token_that_makes_no_sense_is_not_made(voxkin, words, said):
+    ended = voxkin("serve", "token", *words.split())
+
+    assert said in ended.complaint
+    assert ended.out == ""
+
+
+def test_others_are_served_over_tls_with_a_token_and_calls_are_logged(
+    voxkin, atlas, authority, tmp_path, monkeypatch
+):
+    made = json.loads(voxkin(*"serve token --scope read --name lab --json".split()).out)
+    (tmp_path / "tokens").write_text(made["line"])
+    certificate, key = map(str, authority.issue())
+    command = [sys.executable, "-m", "serve.cli", "serve", str(atlas), "--json", "--log", "json"]
+    command += ["--grpc", "0.0.0.0:0", "--http", "0.0.0.0:0", "--tls-cert", certificate]
+    command += ["--tls-key", key, "--tokens", str(tmp_path / "tokens")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+        told = json.loads("".join(process.stdout.readline() for _ in range(4)))
+        port = told["grpc"].rpartition(":")[2]
+        words = ("find", "--server", f"localhost:{port}", "--at", "250,250,250", "-k", "1")
+        monkeypatch.setenv("VOXKIN_TLS_CA", str(authority.certificate))
+        refused = voxkin(*words)
+        monkeypatch.setenv("VOXKIN_TOKEN", made["token"])
+        found = voxkin(*words, "--json")
+
+        process.send_signal(signal.SIGTERM)
+        err = process.communicate(timeout=30)[1]
+
+    assert process.returncode == 0
+    assert "asks for a token" in refused.complaint
+    assert len(json.loads(found.out)["hits"]) == 1
+    logged = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    calls = [(li["status"], li["token"]) for li in logged if li["message"] == "call"]
+    assert calls[0] == ("UNAUTHENTICATED", "")
+    assert set(calls[1:]) == {("OK", "lab")}
+    assert made["token"] not in err
