@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+BENCH ?=
 
-.PHONY: demo test check fix proto bench clean
+.PHONY: demo test check fix proto bench bench-dense clean
 
 # What the demo and the verbs need, and no more.
 $(VENV)/installed: pyproject.toml
@@ -40,9 +41,17 @@ proto:
 	build/proto/bin/pip install --quiet grpcio-tools==1.71.2 setuptools
 	build/proto/bin/python proto/generate.py
 
+# PyTorch for CPUs alone, to compare with.
+$(VENV)/installed-bench: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --group bench --extra-index-url https://download.pytorch.org/whl/cpu
+	touch $@
+
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m tests.benchmarks.bench_convolution
-	$(BIN)/python -m tests.benchmarks.bench_dense
+
+# Without what may have been set to choose other kernels than the fastest.
+bench-dense: $(VENV)/installed-bench
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m tests.benchmarks.bench_dense $(BENCH)
 
 clean:
 	rm -rf $(VENV) build dist .jax_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

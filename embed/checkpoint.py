@@ -1,6 +1,7 @@
 """A trained encoder in one file: architecture, parameters and where they come from."""
 
 import dataclasses
+import functools
 import io
 import json
 from collections.abc import Callable
@@ -82,11 +83,10 @@ class TrainedEncoder:
         parts = (part for k in sorted(arrays) for part in _bytes(k, arrays[k]))
         return digest(shape, *parts, *([b"masked"] if self.masked else []))
 
-    @cached_property
+    @property
     def run(self) -> Callable[[PyTree[Array], Array], Float[Array, "batch cz cy cx dim"]]:
         """The compiled network: parameters and normalised blocks [batch, z, y, x] to embeddings."""
-        graph = _graph(self.config)
-        return jax.jit(lambda params, blocks: nnx.merge(graph, params)(blocks))
+        return _network(self.config)
 
     def apply(
         self, blocks: Float[Array, "batch z y x"] | Float[np.ndarray, "batch z y x"]
@@ -164,10 +164,16 @@ def load_encoder(path: Path) -> TrainedEncoder:
     return encoder
 
 
-def _graph(config: EncoderConfig) -> nnx.GraphDef:
-    return nnx.split(_abstract(config), nnx.Param)[0]
+@functools.lru_cache(maxsize=8)
+def _network(
+    config: EncoderConfig,
+) -> Callable[[PyTree[Array], Array], Float[Array, "batch cz cy cx dim"]]:
+    """One per process and architecture, so that no job compiles it again."""
+    graph = nnx.split(_abstract(config), nnx.Param)[0]
+    return jax.jit(lambda params, blocks: nnx.merge(graph, params)(blocks))
 
 
+@functools.lru_cache(maxsize=8)
 def _abstract(config: EncoderConfig) -> Encoder:
     return nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0)))
 

@@ -25,8 +25,6 @@ MEMORY = 512 * 2**20
 
 # Cells per edge of a block, from the best to what fits anywhere.
 _EDGES = (32, 24, 16, 12, 8, 4)
-# Blocks at a border are filled up to multiples of this, so that few shapes are compiled.
-_ROUND = 4
 _PATCHES = 128
 
 Slices = tuple[slice, ...]
@@ -151,8 +149,9 @@ def embed_block(
     grey = normaliser(voxels)
     out = np.empty((*cells, backend.encoder.embedding_dim), np.float32)
     config, steps = backend.encoder.config, _steps(backend.encoder, grid.stride)
-    # Whole chunks of cells in one pass: few shapes, so that few are compiled.
-    most = zyx(-(-n // (_ROUND * p)) * _ROUND for n, (p, _) in zip(cells, steps, strict=True))
+    # Cells of one pass: few shapes, where a backend wants few.
+    fill = backend.fill
+    most = zyx(-(-n // (fill * p)) * fill for n, (p, _) in zip(cells, steps, strict=True))
     shape = config.voxels(zyx((n - 1) * e + 1 for n, (_, e) in zip(most, steps, strict=True)))
     for offset in itertools.product(*(range(p) for p, _ in steps)):
         kept: Slices = tuple(slice(o, None, p) for o, (p, _) in zip(offset, steps, strict=True))

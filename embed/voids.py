@@ -9,9 +9,9 @@ VOID_SHARE = 0.5
 """A location whose field of view is at least half missing (0) would describe the hole, not tissue.
 """
 
-# Constant fields are looked for among every so many voxels per axis first, which costs next to
+# Constant fields are looked for among so many voxels per axis of each first, which costs next to
 # nothing where there are none.
-_THIN = 4
+_LOOKED_AT = 4
 
 
 def voids_on_grid(
@@ -46,18 +46,18 @@ def _constant(
 def _maybe_constant(
     voxels: Shaped[np.ndarray, "vz vy vx"], grid: Grid, cells: Zyx
 ) -> Bool[np.ndarray, "z y x"]:
-    """Cells whose field of view is constant as far as every fourth voxel per axis tells."""
-    thin = voxels[::_THIN, ::_THIN, ::_THIN]
-    starts = [-(-np.arange(n) * s // _THIN) for n, s in zip(cells, grid.stride, strict=True)]
-    stops = [
-        (np.arange(n) * s + fov - 1) // _THIN + 1
-        for n, s, fov in zip(cells, grid.stride, grid.fov, strict=True)
-    ]
+    """Cells whose field of view is constant as far as some of its voxels tell."""
+    z, y, x = steps = [max(1, fov // _LOOKED_AT) for fov in grid.fov]
+    thin = voxels[::z, ::y, ::x]
+    first = [np.arange(n) * s for n, s in zip(cells, grid.stride, strict=True)]
+    starts = [-(-a // step) for a, step in zip(first, steps, strict=True)]
+    ends = zip(first, grid.fov, steps, strict=True)
+    stops = [(a + fov - 1) // step + 1 for a, fov, step in ends]
     maybe = np.ones(cells, bool)
     for axis in range(3):
         changes = np.diff(thin, axis=axis) != 0
-        ends = [b - (a == axis) for a, b in enumerate(stops)]
-        maybe &= _counts(changes, starts, ends) == 0
+        last = [b - (a == axis) for a, b in enumerate(stops)]
+        maybe &= _counts(changes, starts, last) == 0
     return maybe
 
 

@@ -28,12 +28,15 @@ class Backend(Protocol):
         kind: which software runs it.
         precision: of products and sums between the layers; parameters and results are float32.
         platform: cpu, gpu or tpu.
+        fill: multiple of cells that the edges of blocks are best filled up to: more than 1 where a
+            shape takes long to compile.
     """
 
     encoder: TrainedEncoder
     kind: Kind
     precision: Precision
     platform: str
+    fill: int
 
     @property
     def parallel(self) -> int:

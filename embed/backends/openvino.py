@@ -4,6 +4,7 @@ The graph is built from our parameters, channels first, and gives what `embed.en
 tests hold the two together.
 """
 
+import dataclasses
 import functools
 import importlib.util
 import itertools
@@ -21,8 +22,7 @@ from embed.errors import ConfigError, MissingExtraError
 from embed.geometry import Zyx, zyx
 from embed.threads import threads
 
-# Compiled shapes to keep: those of a shard, of its pieces at three borders, and of cut-outs.
-_SHAPES = 16
+_END = np.iinfo(np.int64).max
 _EPSILON = 1e-6  # flax's, in its LayerNorm
 
 
@@ -49,6 +49,7 @@ class OpenVinoBackend:
     kind: Kind = "openvino"
     platform = "cpu"
     parallel = 1
+    fill = 1
 
     def __init__(self, encoder: TrainedEncoder, precision: Precision):
         _openvino()  # missing, it is said now, not when the first block comes
@@ -59,24 +60,39 @@ class OpenVinoBackend:
             )
         self.encoder = encoder
         self.precision = precision
-        self._compiled = functools.lru_cache(_SHAPES)(self._compile)
-        self._lock = threading.Lock()
 
     def __call__(
         self, blocks: Float32[np.ndarray, "batch z y x"]
     ) -> Float32[np.ndarray, "batch cz cy cx dim"]:
         """Embeds every field of view of a batch of normalised blocks."""
-        with self._lock:  # it uses every core by itself
-            found = self._compiled(blocks.shape)(np.ascontiguousarray(blocks), share_inputs=True)
-            return np.array(found[0])
+        config = self.encoder.config
+        z, y, x = map(slice, config.voxels(config.cells(zyx(blocks.shape[1:]))))
+        whole = blocks[:, z, y, x]  # without what is left over behind the last field of view
+        wanted = _Wanted(self.encoder.fingerprint, self.precision, threads(), self.encoder)
+        lock, network = _compiled(wanted)
+        with lock:  # it uses every core by itself
+            return np.array(network(np.ascontiguousarray(whole), share_inputs=True)[0])
 
-    def _compile(self, shape: tuple[int, int, int, int]) -> Any:
-        options = {
-            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.precision],
-            "INFERENCE_NUM_THREADS": threads(),
-            "NUM_STREAMS": 1,
-        }
-        return _core().compile_model(_model(self.encoder, shape), "CPU", options)
+
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """What a compiled network depends on, and what it is compiled from."""
+
+    fingerprint: str
+    precision: Precision
+    threads: int
+    encoder: TrainedEncoder = dataclasses.field(compare=False, repr=False)
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled(wanted: _Wanted) -> tuple[threading.Lock, Any]:
+    """One per process, for blocks of any shape, which then share its memory."""
+    options = {
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[wanted.precision],
+        "INFERENCE_NUM_THREADS": wanted.threads,
+        "NUM_STREAMS": 1,
+    }
+    return threading.Lock(), _core().compile_model(_model(wanted.encoder), "CPU", options)
 
 
 @functools.cache
@@ -98,20 +114,21 @@ def _openvino() -> Any:
     return openvino
 
 
-def _model(encoder: TrainedEncoder, shape: tuple[int, int, int, int]) -> Any:
-    op = _openvino().opset13
+def _model(encoder: TrainedEncoder) -> Any:
+    openvino = _openvino()
+    op = openvino.opset13
     config, network = encoder.config, _Layers(named_parameters(encoder))
-    block = op.parameter(list(shape), np.float32, name="block")
+    block = op.parameter(openvino.PartialShape([-1] * 4), np.float32, name="block")
     x, read = op.unsqueeze(block, network.whole([1])), []
     for i, stage in enumerate(config.stages):
         x = network.stage(x, i, stage)
         if i in config.read:
-            read.append(network.at_centres(x, config, i, config.cells(zyx(shape[1:]))))
+            read.append(network.at_centres(x, config, i))
     x = network.normalised(op.concat(read, 1), "['norm']")
     x = op.transpose(network.linear(x, "['head']"), network.whole([0, 2, 3, 4, 1]))
     squares = op.reduce_sum(op.multiply(x, x), network.whole([-1]), True)
     unit = op.divide(x, op.sqrt(op.maximum(squares, network.number(1e-12))))
-    return _openvino().Model([unit], [block], "encoder")
+    return openvino.Model([unit], [block], "encoder")
 
 
 class _Layers:
@@ -147,15 +164,17 @@ class _Layers:
         product = self._convolved(x, kernel, (1, 1, 1))
         return self._op.add(product, self._along_channels(self._parameter(f"{path}['bias']")))
 
-    def at_centres(self, x: Any, config: EncoderConfig, stage: int, cells: Zyx) -> Any:
+    def at_centres(self, x: Any, config: EncoderConfig, stage: int) -> Any:
         """The features of a stage in the middle of each field of view."""
-        (first, window), (_, step) = config.window(stage), config.reach(stage)
+        (first, window), (fov, step) = config.window(stage), config.reach(stage)
         every = [s // t for s, t in zip(config.stride, step, strict=True)]
-        reach = [(n - 1) * e + 1 for n, e in zip(cells, every, strict=True)]
+        # Cells of this stage in a field of view; as many lie behind its middle in the last one.
+        within = [(n - f) // t + 1 for n, f, t in zip(config.fov, fov, step, strict=True)]
         parts = []
         for offset in itertools.product(*map(range, window)):
             start = np.add(first, offset)
-            stop, axes = start + reach, self.whole([2, 3, 4])
+            behind = np.subtract(within, start + 1)
+            stop, axes = np.where(behind, -behind, _END), self.whole([2, 3, 4])
             parts.append(
                 self._op.slice(x, self.whole(start), self.whole(stop), self.whole(every), axes)
             )

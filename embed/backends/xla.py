@@ -17,6 +17,7 @@ class XlaBackend:
     """See `Backend`. Calls take the devices of this process in turn."""
 
     kind: Kind = "xla"
+    fill = 4
 
     def __init__(self, encoder: TrainedEncoder, precision: Precision):
         self.encoder = encoder

@@ -1,6 +1,6 @@
 """A training step on a CPU against PyTorch: the same network, forward and backward.
 
-    pip install torch
+    pip install --group bench
     python -m tests.benchmarks.bench_training
 
 Interleaved, process CPU seconds, median of seven pairs. The network is that of the default CPU
@@ -20,64 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
-from torch import nn
 
 from embed.config import RunConfig, load_preset
-from embed.encoder import Encoder, EncoderConfig, Stage, _at_centres
-from embed.geometry import zyx
+from embed.encoder import Encoder, EncoderConfig
 from embed.learner import init_state
 from embed.sampling import Batch
 from embed.step import make_train_step
+from tests.benchmarks.torch_encoder import TorchEncoder
 
 ROUNDS = 7
-
-
-class TorchStage(nn.Module):
-    """A valid convolution, channel normalisation and ReLU, then pointwise residual blocks."""
-
-    def __init__(self, channels: int, stage: Stage, *, normalise: bool):
-        super().__init__()
-        self.conv = nn.Conv3d(channels, stage.width, stage.kernel, stage.stride)
-        self.norm = nn.LayerNorm(stage.width) if normalise else nn.Identity()
-        width = stage.width
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
-            )
-            for _ in range(stage.blocks)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Channels are last outside; Conv3d takes the same memory as channels first."""
-        y = self.conv(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
-        y = torch.relu(self.norm(y))
-        for block in self.blocks:
-            y = y + block(y)
-        return y
-
-
-class TorchEncoder(nn.Module):
-    """The network of an `EncoderConfig` in PyTorch."""
-
-    def __init__(self, config: EncoderConfig):
-        super().__init__()
-        self.config = config
-        channels = [1, *(stage.width for stage in config.stages)]
-        self.stages = nn.ModuleList(
-            TorchStage(channels[i], stage, normalise=i > 0) for i, stage in enumerate(config.stages)
-        )
-        read = sum(config.stages[i].width for i in config.read)
-        self.norm, self.head = nn.LayerNorm(read), nn.Linear(read, config.embedding_dim)
-
-    def forward(self, block: torch.Tensor) -> torch.Tensor:
-        """Features of every field of view, as `Encoder.features` gives them."""
-        cells = self.config.cells(zyx(block.shape[1:]))
-        x, read = block[..., None], []
-        for i, stage in enumerate(self.stages):
-            x = stage(x)
-            if i in self.config.read:
-                read.append(_at_centres(x, self.config, i, cells))
-        return self.head(self.norm(torch.cat(read, dim=-1)))
 
 
 def main() -> None:
@@ -111,7 +62,7 @@ def _of_jax(config: EncoderConfig, views: np.ndarray) -> Callable[[], object]:
 
 
 def _of_torch(config: EncoderConfig, views: np.ndarray) -> Callable[[], object]:
-    network = TorchEncoder(config).to(memory_format=torch.channels_last_3d)
+    network = TorchEncoder(config)
     blocks = torch.from_numpy(views.reshape(-1, *views.shape[2:]))
 
     def gradient() -> None:

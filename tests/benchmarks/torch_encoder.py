@@ -1,0 +1,101 @@
+"""The network of `embed.encoder` in PyTorch, for comparison."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from embed.checkpoint import TrainedEncoder, named_parameters
+from embed.encoder import EncoderConfig, Stage, _at_centres
+from embed.geometry import zyx
+
+_EPSILON = 1e-6  # flax's, in its LayerNorm
+
+
+class TorchStage(nn.Module):
+    """A valid convolution, channel normalisation and ReLU, then pointwise residual blocks."""
+
+    def __init__(self, channels: int, stage: Stage, *, normalise: bool, channels_first: bool):
+        super().__init__()
+        self.channels_first = channels_first
+        self.conv = nn.Conv3d(channels, stage.width, stage.kernel, stage.stride)
+        width = stage.width
+        self.norm = nn.LayerNorm(width, eps=_EPSILON) if normalise else nn.Identity()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(width, eps=_EPSILON),
+                nn.Linear(width, width),
+                nn.ReLU(),
+                nn.Linear(width, width),
+            )
+            for _ in range(stage.blocks)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Channels are last outside; Conv3d takes the same memory, or a copy, as channels first."""
+        x = x.permute(0, 4, 1, 2, 3)
+        y = self.conv(x.contiguous() if self.channels_first else x).permute(0, 2, 3, 4, 1)
+        y = torch.relu(self.norm(y))
+        for block in self.blocks:
+            y = y + block(y)
+        return y
+
+
+class TorchEncoder(nn.Module):
+    """The network of an `EncoderConfig`, its convolutions over channels last or first."""
+
+    def __init__(self, config: EncoderConfig, *, channels_first: bool = False):
+        super().__init__()
+        self.config = config
+        channels = [1, *(stage.width for stage in config.stages)]
+        self.stages = nn.ModuleList(
+            TorchStage(channels[i], stage, normalise=i > 0, channels_first=channels_first)
+            for i, stage in enumerate(config.stages)
+        )
+        read = sum(config.stages[i].width for i in config.read)
+        self.norm = nn.LayerNorm(read, eps=_EPSILON)
+        self.head = nn.Linear(read, config.embedding_dim)
+        if not channels_first:
+            self.to(memory_format=torch.channels_last_3d)
+
+    def forward(self, block: torch.Tensor) -> torch.Tensor:
+        """Features of every field of view, as `Encoder.features` gives them."""
+        cells = self.config.cells(zyx(block.shape[1:]))
+        x, read = block[..., None], []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i in self.config.read:
+                read.append(_at_centres(x, self.config, i, cells))
+        return self.head(self.norm(torch.cat(read, dim=-1)))
+
+    def embed(self, block: torch.Tensor) -> np.ndarray:
+        """Embeddings of length 1, as `Encoder` gives them."""
+        with torch.inference_mode():
+            return nn.functional.normalize(self(block).float(), dim=-1, eps=_EPSILON).numpy()
+
+
+def torch_encoder(encoder: TrainedEncoder, *, channels_first: bool = False) -> TorchEncoder:
+    """The same network with the same parameters."""
+    network = TorchEncoder(encoder.config, channels_first=channels_first)
+    named = named_parameters(encoder)
+    with torch.no_grad():
+        for i, stage in enumerate(network.stages):
+            _take(stage.conv, stage.norm, named, f"['stages'][{i}][0]")
+            for j, (norm, widen, _, narrow) in enumerate(stage.blocks, 1):
+                path = f"['stages'][{i}][{j}]"
+                _take(widen, norm, named, path, "['widen']")
+                _take(narrow, norm, named, path, "['narrow']")
+        _take(network.head, network.norm, named, "", "['head']")
+    return network
+
+
+def _take(
+    product: nn.Module, norm: nn.Module, named: dict[str, np.ndarray], path: str, layer: str = ""
+) -> None:
+    """Copies the parameters of a convolution or matrix, and of the normalisation beside it."""
+    kernel = torch.tensor(named[f"{path}{layer}['kernel'].value"])
+    last = kernel.ndim - 1
+    product.weight.copy_(kernel.permute(last, last - 1, *range(last - 1)))
+    product.bias.copy_(torch.tensor(named[f"{path}{layer}['bias'].value"]))
+    if isinstance(norm, nn.LayerNorm):
+        norm.weight.copy_(torch.tensor(named[f"{path}['norm']['scale'].value"]))
+        norm.bias.copy_(torch.tensor(named[f"{path}['norm']['bias'].value"]))
