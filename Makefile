@@ -41,9 +41,9 @@ proto:
 	build/proto/bin/pip install --quiet grpcio-tools==1.71.2 setuptools
 	build/proto/bin/python proto/generate.py
 
-# PyTorch for CPUs alone, to compare with.
+# PyTorch, to compare with.
 $(VENV)/installed-bench: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --group bench --extra-index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/python -m pip install --quiet --group bench
 	touch $@
 
 bench: $(VENV)/installed-dev

@@ -58,5 +58,21 @@ class BusyError(UnavailableError):
     """A limited resource is taken for now; the same call can succeed later."""
 
 
+class QuotaError(BusyError):
+    """A token has used up what it may; `retry_after_s` tells in how many seconds it may again."""
+
+    def __init__(self, message: str, retry_after_s: float = 0.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UnauthenticatedError(VoxkinError, PermissionError):
+    """A server that asks for a token was sent none, or one that it does not know."""
+
+
+class ForbiddenError(VoxkinError, PermissionError):
+    """The token that was sent does not allow this call."""
+
+
 class MissingExtraError(VoxkinError, ImportError):
     """An optional dependency is not installed; the message names the extra."""

@@ -114,6 +114,19 @@ class Volume:
         box = Box(zyx((z[0], y[0], x[0])), zyx((z[-1] + 1, y[-1] + 1, x[-1] + 1)))
         return self._loaded(self.store[self._within(box).slices].oindex[z, y, x], box)
 
+    def read_at(self, voxels: Int[np.ndarray, "n 3"]) -> Shaped[np.ndarray, " n"]:
+        """Single voxels, ZYX, in the data type of the store.
+
+        Raises:
+            OutOfBoundsError: one leaves the volume.
+            DataError: a chunk is corrupt, truncated or cannot be fetched.
+        """
+        if not len(voxels):
+            return np.empty(0, self.dtype)
+        box = Box(zyx(voxels.min(axis=0)), zyx(voxels.max(axis=0) + 1))
+        z, y, x = voxels.T
+        return self._loaded(self.store[self._within(box).slices].vindex[z, y, x], box)
+
     def _within(self, box: Box) -> Box:
         if not self.box.contains(box):
             raise OutOfBoundsError(f"{box} leaves {self.name!r}, whose voxels (ZYX) are {self.box}")

@@ -56,18 +56,22 @@ def parse_address(text: str) -> Address:
     return Address(match["v6"] or match["host"], int(match["port"]))
 
 
-def parse_served_address(text: str) -> Address:
-    """Reads an address to serve on, which must stay on this machine; `localhost` is 127.0.0.1.
+def parse_served_address(text: str, *, secured: bool = False) -> Address:
+    """Reads an address to serve on; `localhost` is 127.0.0.1.
+
+    Args:
+        secured: whether callers are asked for a token over TLS. Otherwise it must stay on this
+            machine.
 
     Raises:
         ConfigError: it is not an address.
-        UnavailableError: other machines could reach it.
+        UnavailableError: other machines could reach it, and it is not secured.
     """
     address = parse_address(text)
-    if not address.is_loopback:
+    if not (address.is_loopback or secured):
         raise UnavailableError(
-            f"cannot serve on {address}: serving beyond this machine needs TLS and a token, which "
-            f"this version has not; serve on 127.0.0.1:{address.port} and reach it from elsewhere "
-            f"with: ssh -L {address.port}:127.0.0.1:{address.port} THIS-MACHINE"
+            f"cannot serve on {address}: serving beyond this machine needs --tls-cert, --tls-key "
+            f"and --tokens, all three; or serve on 127.0.0.1:{address.port} and reach it from "
+            f"elsewhere with: ssh -L {address.port}:127.0.0.1:{address.port} THIS-MACHINE"
         )
     return Address("127.0.0.1", address.port) if address.host == "localhost" else address

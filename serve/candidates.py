@@ -7,15 +7,12 @@ fetched until enough are left or there is nothing more to fetch.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, UInt64
 
-from embed.atlas import Atlas
-from serve.index import Index
-from serve.locations import similarities
 from serve.suppression import suppress
 
 FIRST_FETCH = 1000
@@ -85,60 +82,16 @@ class Supply(Protocol):
         ...
 
 
-class IndexSupply:
-    """The candidates that the index of an atlas has for a vector of length 1; see `Supply`."""
+SegmentsOf = Callable[[Int[np.ndarray, " n"]], UInt64[np.ndarray, " n"]]
 
-    def __init__(
-        self, atlas: Atlas, index: Index, vector: Float32[np.ndarray, " dim"], k: int, space: str
-    ) -> None:
-        self.space = space
-        self._atlas, self._index, self._vector = atlas, index, vector
-        self._fetch, self._nprobe = max(FIRST_FETCH, REFILL * k), index.manifest.nprobe
-        self.anchor_nm = atlas.positions_nm_xyz(np.array([0]))[0, ::-1]
-        self.batch = self._fetched()
 
-    @property
-    def spent(self) -> bool:
-        """See `Supply`."""
-        return self.batch.everything or self._fetch >= MAX_FETCH
-
-    @property
-    def exact(self) -> bool:
-        """See `Supply`."""
-        manifest = self._index.manifest
-        return manifest.holds_vectors and self._nprobe == manifest.lists
-
-    def more(self) -> None:
-        """See `Supply`."""
-        if not self.batch.open_end:
-            self._nprobe = min(REFILL * self._nprobe, self._index.manifest.lists)
-        self._fetch = min(REFILL * self._fetch, MAX_FETCH)
-        self.batch = self._fetched()
-
-    def offsets_nm(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
-        """See `Supply`."""
-        return self._atlas.offsets_nm(ids)
-
-    def _fetched(self) -> Batch:
-        fetch = min(self._fetch, self._index.size)
-        found, found_ids = self._index.search(self._vector[None], fetch, self._nprobe)
-        ids = found_ids[0][found_ids[0] >= 0]
-        everything = len(ids) == self._index.size
-        open_end = not everything and len(ids) == fetch  # or else the lists that were read ran dry
-        if self._index.manifest.holds_vectors:
-            cosines = found[0][: len(ids)]
-            if open_end:  # which of the equally similar were cut off is chance
-                known = cosines > cosines[-1]
-                ids, cosines = ids[known], cosines[known]
-        else:
-            cosines = similarities(self._atlas, self._vector[None], ids[None])[0]
-        order = np.lexsort((ids, -cosines))
-        return Batch(ids[order], cosines[order], everything, open_end)
+def _none() -> Int[np.ndarray, " n"]:
+    return np.empty(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
 class Want:
-    """How many places are wanted, and how far apart.
+    """How many places are wanted, which, and how far apart.
 
     Attributes:
         k: how many at most.
@@ -146,6 +99,12 @@ class Want:
         excluded_nm: positions to stay away from, ZYX.
         space: that they are in.
         itself: the place that was asked for, which is never found: its supply and id.
+        at_least: the least similarity.
+        never: other locations that are not found, of the only supply.
+        told: locations that were found before, of the only supply; they stay where they are.
+        per_segment: how many of one segment at most, those told before counted in.
+        segments_of: tells the segments of locations of the only supply, 0 for none.
+        rules: what else is asked of places, for people.
     """
 
     k: int
@@ -153,6 +112,12 @@ class Want:
     excluded_nm: Float[np.ndarray, "m 3"]
     space: str
     itself: tuple[int, int] | None = None
+    at_least: float = -math.inf
+    never: Int[np.ndarray, " n"] = dataclasses.field(default_factory=_none)
+    told: Int[np.ndarray, " n"] = dataclasses.field(default_factory=_none)
+    per_segment: int | None = None
+    segments_of: SegmentsOf | None = None
+    rules: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,9 +155,19 @@ def gather(supplies: Sequence[Supply], want: Want) -> Gathered:
     """The best places of all supplies, none near a better one in the same space."""
     while True:
         found = _merged(supplies)
+        if want.at_least > -math.inf:
+            found = found.take(np.flatnonzero(found.similarities >= want.at_least))
+            if _reaches(supplies, want.at_least):
+                found = dataclasses.replace(found, everything=True)
         kept = found.take(_spread(supplies, found, want))
-        if len(kept) == want.k or not _refill(supplies):
+        if len(kept) == want.k or found.everything or not _refill(supplies):
             return kept
+
+
+def _reaches(supplies: Sequence[Supply], at_least: float) -> bool:
+    """Whether all that is so similar has been fetched, as far as the supplies can tell."""
+    batches = [supply.batch for supply in supplies]
+    return all(b.everything or (b.open_end and b.floor < at_least) for b in batches)
 
 
 def _merged(supplies: Sequence[Supply]) -> Gathered:
@@ -221,13 +196,35 @@ def _spread(supplies: Sequence[Supply], found: Gathered, want: Want) -> Int[np.n
     allowed = np.ones(len(found), bool)
     if want.itself is not None:
         allowed = (found.supplies != want.itself[0]) | (found.ids != want.itself[1])
+    for gone in (want.never, want.told):
+        if len(gone):
+            allowed &= ~np.isin(found.ids, gone)
+    # Counted from the anchor of its space, which is that of the only supply.
+    told = supplies[0].offsets_nm(want.told) if len(want.told) else np.empty((0, 3))
     kept = []
     for space, anchor in anchors.items():
         here = np.array([supply.space == space for supply in supplies])[found.supplies]
         rows = np.flatnonzero(allowed & here)
         excluded = want.excluded_nm - anchor if space == want.space else np.empty((0, 3))
-        kept.append(rows[suppress(points[rows], want.k, want.separation_nm, excluded)])
+        stay = suppress(
+            np.concatenate([told, points[rows]]) if len(told) else points[rows],
+            len(told) + want.k,
+            want.separation_nm,
+            excluded,
+            _groups(want, found.ids[rows]),
+            want.per_segment or 0,
+        )
+        kept.append(rows[stay[stay >= len(told)] - len(told)])
     return np.sort(np.concatenate(kept))[: want.k]
+
+
+def _groups(want: Want, ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"] | None:
+    """By segment, numbered, what was told before and locations; -1 for what is in none."""
+    if want.per_segment is None or want.segments_of is None:
+        return None
+    segments = want.segments_of(np.concatenate([want.told, ids]))
+    numbers = np.unique(segments, return_inverse=True)[1].astype(np.int64)
+    return np.where(segments == 0, -1, numbers)
 
 
 def _refill(supplies: Sequence[Supply]) -> bool:

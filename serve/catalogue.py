@@ -9,7 +9,7 @@ from serve.served import ServedAtlas
 
 
 class Catalogue:
-    """The served atlases, in the order of their names."""
+    """The served atlases, in the order of their names. Safe to use from many threads."""
 
     def __init__(self, served: Mapping[str, ServedAtlas]) -> None:
         self._served = dict(sorted(served.items()))
@@ -32,6 +32,10 @@ class Catalogue:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._served)
+
+    def replace(self, name: str, served: ServedAtlas) -> None:
+        """Serves another version of an atlas to the calls that begin from now on."""
+        self._served[name] = served
 
     def summary(self, name: str) -> AtlasSummary:
         """The summary of an atlas, under the name that it is served by."""

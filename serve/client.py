@@ -11,8 +11,10 @@ from jaxtyping import Float, Shaped
 
 from embed.errors import RequestError
 from serve import atlas_codec, codec
+from serve.access import Access
 from serve.address import parse_address
 from serve.answers import AtlasSummary, CutOutEmbeddings, ProbeSummary
+from serve.hits import SearchResult
 from serve.jobs import Finished, Step
 from serve.labels import LabelTable
 from serve.pb.voxkin.v1 import (
@@ -26,7 +28,7 @@ from serve.pb.voxkin.v1 import (
 from serve.probes import MapSummary
 from serve.projection_table import Points
 from serve.remote import RemoteAtlas
-from serve.search import SearchResult
+from serve.search_calls import SearchCalls
 from serve.status import error_of
 from serve.together import JointResult, find_together
 
@@ -59,26 +61,29 @@ _OPTIONS = (
 )
 
 
-class Client:
+class Client(SearchCalls):
     """A connection to a server. Safe to use from many threads; a context manager that closes it.
 
     Every call raises the error that the server raised (see `embed.errors`), or UnavailableError
     where no server answers in time. `atlas` may be left out where only one atlas is served.
     """
 
-    def __init__(self, address: str, timeout_s: float = 30.0) -> None:
+    def __init__(self, address: str, timeout_s: float = 30.0, *, access: Access = Access()) -> None:
         """Connects when first asked something.
 
         Args:
             address: HOST:PORT of the server's gRPC.
             timeout_s: how long a call may take; long jobs have none.
+            access: token and certificates, for a server that asks for them.
 
         Raises:
-            ConfigError: the address is malformed.
+            ConfigError: the address is malformed, a file of `access` cannot be read, or a token
+                would leave this machine unencrypted.
         """
-        self.address = str(parse_address(address))
+        at = parse_address(address)
+        self.address = str(at)
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(self.address, options=_OPTIONS)
+        self._channel = access.open_channel(at, _OPTIONS)
         self._search = search_pb2_grpc.SearchServiceStub(self._channel)
         self._probes = probe_pb2_grpc.ProbeServiceStub(self._channel)
         self._atlases = atlas_pb2_grpc.AtlasServiceStub(self._channel)

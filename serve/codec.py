@@ -12,8 +12,8 @@ from jaxtyping import Float, Float32, Shaped
 from embed.errors import RequestError
 from embed.geometry import XyzFloat, zyx
 from serve.answers import CutOutEmbeddings, Xyz
+from serve.hits import Hit, SearchResult
 from serve.pb.voxkin.v1 import search_pb2, types_pb2
-from serve.search import Hit, SearchResult
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 """Of a message, both ways: a cut-out of 400 voxels an edge, or a map of a million places."""
@@ -174,16 +174,7 @@ def find_request(
 def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
     """What was found."""
     return search_pb2.FindSimilarResponse(
-        hits=[
-            search_pb2.Hit(
-                position_nm=position(hit.position_nm_xyz),
-                similarity=hit.similarity,
-                location_id=hit.id,
-                segment_id=hit.segment,
-                source_id=hit.source,
-            )
-            for hit in result.hits
-        ],
+        hits=map(hit, result.hits),
         query_position_nm=None if result.query_nm_xyz is None else position(result.query_nm_xyz),
         query_location_id=result.query_id,
         complete=result.complete,
@@ -191,6 +182,21 @@ def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
         candidates_examined=result.candidates,
         exact=result.exact,
         query_vector=None if result.query_vector is None else vector(result.query_vector),
+        next_page_token=result.next_page,
+    )
+
+
+def hit(found: Hit) -> search_pb2.Hit:
+    """A place that was found."""
+    return search_pb2.Hit(
+        position_nm=position(found.position_nm_xyz),
+        similarity=found.similarity,
+        location_id=found.id,
+        segment_id=found.segment,
+        source_id=found.source,
+        exact=found.exact,
+        example=found.example,
+        why=found.why,
     )
 
 
@@ -198,7 +204,7 @@ def read_search_result(message: search_pb2.FindSimilarResponse) -> SearchResult:
     """What a server found."""
     by_place = message.HasField("query_position_nm")
     return SearchResult(
-        hits=tuple(map(_read_hit, message.hits)),
+        hits=tuple(map(read_hit, message.hits)),
         query_id=message.query_location_id if by_place else None,
         query_nm_xyz=read_position(message.query_position_nm) if by_place else None,
         complete=message.complete,
@@ -208,14 +214,19 @@ def read_search_result(message: search_pb2.FindSimilarResponse) -> SearchResult:
         query_vector=read_vector(message.query_vector)
         if message.HasField("query_vector")
         else None,
+        next_page=message.next_page_token,
     )
 
 
-def _read_hit(message: search_pb2.Hit) -> Hit:
+def read_hit(message: search_pb2.Hit) -> Hit:
+    """A place that a server found."""
     return Hit(
         id=message.location_id,
         position_nm_xyz=read_position(message.position_nm),
         similarity=message.similarity,
         segment=message.segment_id if message.HasField("segment_id") else None,
         source=message.source_id if message.HasField("source_id") else None,
+        exact=message.exact,
+        example=message.example if message.HasField("example") else None,
+        why=message.why,
     )

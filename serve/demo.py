@@ -131,5 +131,5 @@ def _serve(atlas: Path, grpc: str, http: str, any_port: bool) -> RunningServer:
     if not any_port:
         with contextlib.suppress(UnavailableError):
             return start((atlas,), grpc, http)
-    free = (dataclasses.replace(parse_served_address(a), port=0) for a in (grpc, http))
-    return start((atlas,), *map(str, free))
+    free = [dataclasses.replace(parse_served_address(a), port=0) for a in (grpc, http)]
+    return start((atlas,), str(free[0]), str(free[1]))

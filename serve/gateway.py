@@ -4,6 +4,7 @@ A JSON answer is the message of the gRPC call in protobuf's JSON form (64-bit nu
 bytes in base 64), an error is `{"error": message}` with the status of `serve.status`.
 """
 
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -14,12 +15,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from google.protobuf import json_format, message
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from embed.errors import VoxkinError
+from embed.errors import NotFoundError, VoxkinError
 from serve import atlas_codec, codec
+from serve.address import is_loopback
 from serve.catalogue import Catalogue
-from serve.guard import App, LocalOnly
+from serve.door import Door
+from serve.guard import App, OwnNamesOnly
+from serve.http_admission import RELOAD, SESSION, Admitted, page_paths, session_cookie
 from serve.metrics import Metrics
 from serve.pb.voxkin.v1 import atlas_pb2
 from serve.status import BUG, http_status_of, message_of
@@ -34,25 +39,74 @@ _PICTURE = {"cache-control": "private, max-age=600"}
 Nm = Annotated[float, Query(description="nm, in the frame of the volume")]
 
 
-def create_gateway(atlases: Catalogue, metrics: Metrics) -> App:
+class Session(BaseModel):
+    """What the page sends once.
+
+    Attributes:
+        token: as it was given to its owner.
+    """
+
+    token: Annotated[str, Field(max_length=200)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Operations:
+    """What the HTTP port needs of its server.
+
+    Attributes:
+        door: lets callers in.
+        reload: looks for new versions of everything that may change, and says what came of it.
+        is_draining: whether the server is about to stop.
+        hosts: names that the page is asked for under, besides those of this machine.
+    """
+
+    door: Door
+    reload: Callable[[], dict[str, Any]]
+    is_draining: Callable[[], bool]
+    hosts: tuple[str, ...]
+
+
+def create_gateway(atlases: Catalogue, metrics: Metrics, operations: Operations) -> App:
     """The ASGI application of the HTTP port."""
     app = FastAPI(title="voxkin", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     _add_errors(app)
     _add_atlases(app, atlases, metrics)
     _add_pictures(app, atlases)
 
+    _add_operations(app, metrics, operations)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    paths = page_paths(file.name for file in PAGE.iterdir())
+    admitted = Admitted(_Counted(app, metrics), operations.door, paths)
+    # Addresses that stand for all of a machine's are no names of it.
+    hosts = [host for host in operations.hosts if host not in ("0.0.0.0", "::")]
+    return OwnNamesOnly(admitted, [host for host in hosts if not is_loopback(host)])
+
+
+def _add_operations(app: FastAPI, metrics: Metrics, operations: Operations) -> None:
     @app.get("/healthz")
-    def health() -> dict[str, str]:
-        """Whether the server answers."""
-        return {"status": "serving"}
+    def health() -> Response:
+        """Whether the server answers, and will for some time."""
+        if operations.is_draining():
+            return JSONResponse({"status": "stopping"}, 503)
+        return JSONResponse({"status": "serving"})
 
     @app.get("/metrics")
     def counts() -> Response:
         """What was counted, in Prometheus' text format."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
-    return LocalOnly(_Counted(app, metrics))
+    @app.post(SESSION)
+    def session(shown: Session, request: Request) -> Response:
+        """Keeps a token in a cookie, after a check."""
+        if operations.door.is_open:
+            raise NotFoundError("this server asks for no token")
+        operations.door.admit(f"Bearer {shown.token}", "read")
+        return session_cookie(shown.token, secure=request.url.scheme == "https")
+
+    @app.post(RELOAD)
+    def reload() -> dict[str, Any]:
+        """Looks for new indices, certificates and tokens now."""
+        return {"atlases": operations.reload()}
 
 
 def _add_atlases(app: FastAPI, atlases: Catalogue, metrics: Metrics) -> None:

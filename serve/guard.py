@@ -1,12 +1,13 @@
-"""What keeps other web sites away from a server on this machine.
+"""What keeps other web sites away from the page.
 
 A page anywhere on the web can make the reader's browser ask `127.0.0.1`, directly or through a
-name that it points there (DNS rebinding). So a request must name this machine as its host, must
-not come from a page of another origin, and what is answered may load nothing from elsewhere.
+name that it points there (DNS rebinding). So a request must name this machine, or a name that the
+server was given, as its host, must not come from a page of another origin, and what is answered
+may load nothing from elsewhere.
 """
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -33,17 +34,23 @@ _HEADERS = {
 }
 
 
-class LocalOnly:
-    """Middleware that answers only what was asked from this machine and by its own page."""
+class OwnNamesOnly:
+    """Middleware that answers only what was asked under a name of its own and by its own page."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, hosts: Collection[str] = ()) -> None:
+        """Wraps an application.
+
+        Args:
+            hosts: names and addresses that it answers to besides those of this machine.
+        """
         self._app = app
+        self._hosts = tuple(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        refused = _refusal(headers.get("host", ""), headers.get("origin"))
+        refused = self._refusal(headers.get("host", ""), headers.get("origin"), scope["scheme"])
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,11 +63,12 @@ class LocalOnly:
             status, text = refused
             await JSONResponse({"error": text}, status)(scope, receive, send_guarded)
 
-
-def _refusal(host: str, origin: str | None) -> tuple[int, str] | None:
-    match = _HOST.fullmatch(host)
-    if match is None or not is_loopback(match["v6"] or match["name"]):
-        return 400, "this server answers to localhost, 127.0.0.1 and [::1] only"
-    if origin is not None and origin.lower() != f"http://{host}".lower():
-        return 403, "this server answers to its own page only"
-    return None
+    def _refusal(self, host: str, origin: str | None, scheme: str) -> tuple[int, str] | None:
+        match = _HOST.fullmatch(host)
+        name = (match["v6"] or match["name"]).lower() if match else ""
+        if not name or not (is_loopback(name) or name in self._hosts):
+            names = ["localhost", "127.0.0.1", "[::1]", *self._hosts]
+            return 400, f"this server answers to {', '.join(names[:-1])} and {names[-1]} only"
+        if origin is not None and origin.lower() != f"{scheme}://{host}".lower():
+            return 403, "this server answers to its own page only"
+        return None

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32, Int, UInt8
 
 from embed.atlas import Atlas
 from embed.errors import ConfigError, DataError, MismatchError, NotFoundError
@@ -62,7 +62,11 @@ class Index:
         return self.manifest.count
 
     def search(
-        self, vectors: Float32[np.ndarray, "n dim"], k: int, nprobe: int | None = None
+        self,
+        vectors: Float32[np.ndarray, "n dim"],
+        k: int,
+        nprobe: int | None = None,
+        allowed: UInt8[np.ndarray, " bytes"] | None = None,
     ) -> tuple[Float32[np.ndarray, "n k"], Int[np.ndarray, "n k"]]:
         """The locations most like each vector, best first.
 
@@ -70,6 +74,8 @@ class Index:
             vectors: unit length.
             k: how many; at least 1.
             nprobe: lists to read; the manifest's where it is not said.
+            allowed: a bit for each id, as `serve.selection.Selection` holds it: only locations
+                whose bit is set are found; all where it is None.
 
         Returns:
             Cosine similarities (estimates where the index holds codes) and int64 ids; -inf and -1
@@ -83,7 +89,7 @@ class Index:
                 f"the index holds {self.manifest.dim}-dimensional embeddings; the query has "
                 f"{vectors.shape[1]} numbers"
             )
-        return _search(self._searched, vectors, k, nprobe or self.manifest.nprobe)
+        return _search(self._searched, vectors, k, nprobe or self.manifest.nprobe, allowed)
 
 
 def open_index(atlas: Atlas) -> Index:
@@ -251,12 +257,15 @@ def _search(
     vectors: Float32[np.ndarray, "n dim"],
     k: int,
     nprobe: int,
+    allowed: UInt8[np.ndarray, " bytes"] | None = None,
 ) -> tuple[Float32[np.ndarray, "n k"], Int[np.ndarray, "n k"]]:
     import faiss
 
     untyped: Any = faiss  # its stubs do not know that settings take keywords
     # Settings travel with the call, never in the index, so that calls do not disturb each other.
-    settings = untyped.SearchParametersIVF(nprobe=nprobe)
+    # FAISS does not read past the end of the bits: an id beyond it is not allowed.
+    selector = {} if allowed is None else {"sel": untyped.IDSelectorBitmap(allowed)}
+    settings = untyped.SearchParametersIVF(nprobe=nprobe, **selector)
     if isinstance(searched, faiss.IndexPreTransform):
         settings = untyped.SearchParametersPreTransform(index_params=settings)
     found, ids = searched.search(np.ascontiguousarray(vectors, np.float32), k, params=settings)

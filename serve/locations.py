@@ -9,7 +9,10 @@ from jaxtyping import Bool, Float32, Int
 
 from embed.atlas import Atlas
 from embed.errors import DataError
-from embed.geometry import Box, Grid
+from embed.geometry import Box, Grid, zyx
+
+# Of a box, how many times more locations than are wanted of it.
+_MOST_AROUND = 4
 
 Progress = Callable[[int, int], None]
 """Is called with what is done and the total, in units of the caller's choice."""
@@ -43,7 +46,7 @@ def shard_locations(atlas: Atlas) -> Iterator[tuple[Box, Locations]]:
     found = 0
     for box in atlas.shards:
         vectors = atlas.store.read(box).reshape(box.size, -1)
-        locations = _with_data(_box_ids(atlas.grid, box), vectors)
+        locations = _with_data(box_ids(atlas.grid, box), vectors)
         found += len(locations.ids)
         yield box, locations
     expected = count_locations(atlas)
@@ -72,12 +75,30 @@ def sample_locations(atlas: Atlas, count: int, seed: int) -> Locations:
     parts = []
     for number, box in enumerate(atlas.shards):
         drawn = _draw(box.size, rate, np.random.default_rng([seed, number]))
-        ids = _box_ids(atlas.grid, box)[drawn]
+        ids = box_ids(atlas.grid, box)[drawn]
         parts.append(_with_data(ids, atlas.embeddings(ids)))
     ids = np.concatenate([part.ids for part in parts])
     if not ids.size:
         raise DataError(f"no location of atlas {atlas.name!r} has data")
     return Locations(ids, np.concatenate([part.vectors for part in parts]))
+
+
+def locations_of(atlas: Atlas, ids: Int[np.ndarray, " n"]) -> Locations:
+    """Those of some locations that have data.
+
+    Where they fill much of the box around them, that is read as a whole: ten times faster.
+
+    Raises:
+        DataError: a shard is corrupt.
+    """
+    if not len(ids):
+        return Locations(ids, np.empty((0, atlas.info.embedding_dim), np.float32))
+    cells = atlas.grid.cells_of(ids)
+    box = Box(zyx(cells.min(axis=0)), zyx(cells.max(axis=0) + 1))
+    if box.size > _MOST_AROUND * len(ids):
+        return _with_data(ids, atlas.embeddings(ids))
+    z, y, x = (cells - box.start).T
+    return _with_data(ids, atlas.store.read(box)[z, y, x])
 
 
 def similarities(
@@ -114,7 +135,8 @@ def _with_data(ids: Int[np.ndarray, " n"], vectors: Float32[np.ndarray, "n dim"]
     return Locations(ids[has_data], vectors[has_data])
 
 
-def _box_ids(grid: Grid, box: Box) -> Int[np.ndarray, " n"]:
+def box_ids(grid: Grid, box: Box) -> Int[np.ndarray, " n"]:
+    """Ids of a box of cells, ascending."""
     axes: Any = [np.arange(a, b) for a, b in zip(box.start, box.stop, strict=True)]
     cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     return grid.ids(cells.reshape(-1, 3))

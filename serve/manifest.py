@@ -111,6 +111,20 @@ def put_in_service(atlas: Atlas, version: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def serving_version(atlas: Atlas) -> str:
+    """The version that is named as serving, without a look at it.
+
+    Raises:
+        NotFoundError: none is.
+        DataError: what names it is damaged.
+    """
+    value = read_json(index_root(atlas) / "current.json", "current index")
+    try:
+        return str(value["version"])
+    except (KeyError, TypeError):
+        raise DataError(f"the index of {atlas.name!r} is damaged") from None
+
+
 def current_manifest(atlas: Atlas) -> tuple[Manifest, Path]:
     """The manifest of the version that serves, and its FAISS file after a check of its bytes.
 

@@ -41,6 +41,18 @@ class Metrics:
             ("route", "status"),
             registry=registry,
         )
+        self.refused = Counter(
+            "voxkin_refused_total",
+            "Calls that were not let in: no token, wrong token, scope, quota.",
+            ("reason",),
+            registry=registry,
+        )
+        self.swaps = Counter(
+            "voxkin_atlas_reloads_total",
+            "New versions of an index: swapped in, or damaged, so that the old one stayed.",
+            ("atlas", "outcome"),
+            registry=registry,
+        )
         self._search = Histogram(
             "voxkin_search_seconds",
             "Time of a search in an atlas, without reading and writing messages.",
@@ -73,6 +85,9 @@ class CountingInterceptor(grpc.ServerInterceptor):
     ) -> Any:
         handler = continuation(details)
         if handler is None or handler.request_streaming:
+            return handler
+        # Health's Watch lasts as long as its caller likes: counted, it would hold a thread.
+        if getattr(handler.unary_stream, "experimental_non_blocking", False):
             return handler
         _, service, method = details.method.split("/", 2)
         if handler.response_streaming:

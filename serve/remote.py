@@ -10,7 +10,8 @@ from embed.errors import MismatchError
 from embed.storage import digest_json
 from serve.answers import AtlasSummary
 from serve.candidates import FIRST_FETCH, REFILL, Batch, Gathered
-from serve.search import MAX_HITS, Hit, Place, SearchResult
+from serve.hits import Hit, Place, SearchResult
+from serve.queries import MAX_HITS
 
 Find = Callable[..., SearchResult]
 """`Client.find_similar` of one atlas."""

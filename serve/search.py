@@ -1,92 +1,66 @@
-"""Finding the places most like a place or a vector, spread out in space."""
+"""Finding the places most like examples, a vector or a probe's class, spread out in space."""
 
 import dataclasses
-import math
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from embed.atlas import Atlas
-from embed.errors import DataError, RequestError
+from embed.errors import RequestError
 from embed.geometry import XyzFloat
 from embed.storage import digest_json
-from serve.candidates import Gathered, IndexSupply, Want, gather
+from embed.volume import Volume
+from serve.aims import Aim, Embed, aim_at_vector, aim_of, checked_positions, place_at
+from serve.candidates import Gathered, Supply, Want, gather
+from serve.hits import Hit, Place, SearchResult
 from serve.index import Index
-from serve.locations import unit
-from serve.voids import nearest_with_data
+from serve.pages import next_token, told_before
+from serve.place_segments import PlaceSegments
+from serve.queries import MAX_HITS, BoxNm, Filters, Query, Wish, check_threshold, checked_separation
+from serve.scan import Scanned, scan
+from serve.selection import FEW, Selection, Selections
+from serve.similarity_map import SimilarityMap, map_similarity
+from serve.supplies import BestSupply, Found, IndexSupply, StoredSupply, first_fetch
+from serve.telling import reason, tell
 
-MAX_HITS = 10_000
+__all__ = ["MAX_HITS", "Hit", "Place", "SearchResult", "Searcher"]
 
+MAX_VECTORS = 1024
+MAX_HITS_OF_EACH = 100_000
+"""Hits that one call answers for many vectors together: some ten megabytes."""
 
-@dataclasses.dataclass(frozen=True)
-class Hit:
-    """A place that was found.
-
-    Attributes:
-        id: of its location.
-        position_nm_xyz: centre of its field of view.
-        similarity: cosine, -1 to 1.
-        segment: that the place was given for; None where that is not known, as on a grid.
-        source: what names the place in the file that it was given in; None on a grid.
-    """
-
-    id: int
-    position_nm_xyz: XyzFloat
-    similarity: float
-    segment: int | None = None
-    source: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchResult:
-    """The answer to a search.
-
-    Attributes:
-        hits: best first; of equal ones the lower id first.
-        query_id: location that was asked for; None for a vector.
-        query_nm_xyz: centre of its field of view; None for a vector.
-        complete: whether there are as many hits as were asked for.
-        reason: why not; empty otherwise.
-        candidates: how many locations were considered before spreading out.
-        exact: whether every location was compared, so that no better hit can exist.
-        query_vector: of the location that was asked for, of length 1; None for a vector.
-    """
-
-    hits: tuple[Hit, ...]
-    query_id: int | None
-    query_nm_xyz: XyzFloat | None
-    complete: bool
-    reason: str
-    candidates: int
-    exact: bool
-    query_vector: Float32[np.ndarray, " dim"] | None = dataclasses.field(
-        default=None, compare=False, repr=False
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """A location that others are compared with.
-
-    Attributes:
-        id: of the location.
-        position_nm_xyz: centre of its field of view.
-        vector: of length 1.
-    """
-
-    id: int
-    position_nm_xyz: XyzFloat
-    vector: Float32[np.ndarray, " dim"]
+# Vectors whose candidates are held at once: FAISS gains nothing from more.
+_AT_ONCE = 32
 
 
 class Searcher:
     """Searches one atlas. Safe to use from many threads."""
 
-    def __init__(self, atlas: Atlas, index: Index):
+    def __init__(
+        self,
+        atlas: Atlas,
+        index: Index,
+        segmentation: Volume | None = None,
+        embed: Embed | None = None,
+    ):
+        """Prepares to search.
+
+        Args:
+            atlas: to search.
+            index: its index.
+            segmentation: tells in which segments places lie, where they were not given with them.
+            embed: makes embeddings of cut-outs; where there is none they cannot be asked for.
+
+        Raises:
+            DataError: the segmentation holds no whole numbers.
+        """
         self.atlas = atlas
         self._index = index
+        self._embed = embed
+        self._segments = PlaceSegments(atlas, segmentation)
+        self._selections = Selections(atlas, self._segments)
 
     @property
     def encoder(self) -> str:
@@ -105,49 +79,31 @@ class Searcher:
         info = self.atlas.info
         return digest_json([info.volume.to_json(), dataclasses.asdict(info.frame)])
 
+    def find(self, query: Query, wish: Wish = Wish()) -> SearchResult:
+        """The places most like what is asked for.
+
+        Raises:
+            RequestError: an argument is out of its range, or a vector of another length.
+            OutOfBoundsError: an example is outside the atlas.
+            DataError: there is no data at an example, or segments are not known.
+            NotFoundError: there is no such probe, or no encoder for a cut-out.
+            MismatchError: the page is of an index that was replaced since.
+        """
+        return self._find(aim_of(self.atlas, query, self._embed), wish)
+
     def find_at(
         self, nm_xyz: Sequence[float], k: int = 10, min_separation_nm: float | None = None
     ) -> SearchResult:
-        """The `k` places most like the location nearest to a position.
+        """The `k` places most like the location nearest to a position; see `find`.
 
         Args:
             nm_xyz: the position in nm, XYZ; at most half a stride outside the locations.
             k: number of hits, 1 to 10,000.
-            min_separation_nm: least Euclidean distance between two hits and between a hit and the
-                query; `default_separation_nm` where it is not said. At 0 only the query itself is
-                left out.
-
-        Raises:
-            RequestError: an argument is out of its range.
-            OutOfBoundsError: the position is outside the atlas.
-            DataError: there is no data at the position.
+            min_separation_nm: see `Wish`.
         """
-        check_k(k)
-        separation = checked_separation(min_separation_nm, self.default_separation_nm)
-        place = self.place_at(nm_xyz)
-        excluded = np.array([place.position_nm_xyz])[:, ::-1]
-        want = Want(k, separation, excluded, self.space, (0, place.id))
-        return dataclasses.replace(
-            self._find(place.vector, want),
-            query_id=place.id,
-            query_nm_xyz=place.position_nm_xyz,
-            query_vector=place.vector,
-        )
-
-    def place_at(self, nm_xyz: Sequence[float]) -> Place:
-        """The location nearest to a position in nm, XYZ.
-
-        Raises:
-            RequestError: the position is not three finite numbers.
-            OutOfBoundsError: it is outside the atlas.
-            DataError: there is no data.
-        """
-        location = int(self.atlas.ids_at(_positions([nm_xyz]))[0])
-        vectors, has_data = unit(self.atlas.embeddings(np.array([location])))
-        if not has_data[0]:
-            raise DataError(self._void_message(location))
-        centre = self.atlas.positions_nm_xyz(np.array([location]))[0]
-        return Place(location, _triple(centre), vectors[0])
+        wish = Wish(k, min_separation_nm)
+        x, y, z = checked_positions([nm_xyz])[0].tolist()
+        return self.find(Query(like_nm_xyz=((x, y, z),)), wish)
 
     def find_like(
         self,
@@ -156,125 +112,155 @@ class Searcher:
         min_separation_nm: float | None = None,
         exclude_nm_xyz: Sequence[float] | Float[np.ndarray, "m 3"] | None = None,
     ) -> SearchResult:
-        """The `k` places most like a vector of any length but zero.
+        """The `k` places most like a vector of any length but zero; see `find`.
 
         Args:
             vector: as many numbers as an embedding has.
             k: number of hits, 1 to 10,000.
-            min_separation_nm: least Euclidean distance between two hits; `default_separation_nm`
-                where it is not said.
+            min_separation_nm: see `Wish`.
             exclude_nm_xyz: one position in nm, XYZ, or several, that no hit may be nearer to.
+        """
+        wish = Wish(k, min_separation_nm)
+        aim = aim_at_vector(self.atlas, vector)
+        excluded = () if exclude_nm_xyz is None else checked_positions(exclude_nm_xyz)
+        return self._find(aim, wish, exclude_nm_xyz=excluded)
+
+    def find_each(
+        self, vectors: Float[np.ndarray, "n dim"], wish: Wish = Wish()
+    ) -> tuple[SearchResult, ...]:
+        """What `find` answers for each of many vectors.
+
+        Args:
+            vectors: 1 to 1,024, with `wish.k` hits for each, 100,000 in all.
+            wish: the same for each.
 
         Raises:
-            RequestError: an argument is out of its range, or the vector of another length.
+            RequestError: there are more, or one is of another length or has no direction.
+            DataError: segments are not known.
         """
-        check_k(k)
-        separation = checked_separation(min_separation_nm, self.default_separation_nm)
-        direction = self._direction(vector)
-        excluded = np.empty((0, 3)) if exclude_nm_xyz is None else _positions(exclude_nm_xyz)
-        return self._find(direction, Want(k, separation, excluded[:, ::-1], self.space))
+        if not 1 <= len(vectors) <= MAX_VECTORS or len(vectors) * wish.k > MAX_HITS_OF_EACH:
+            raise RequestError(
+                f"one call takes 1 to {MAX_VECTORS} vectors and answers {MAX_HITS_OF_EACH:,} hits; "
+                f"got {len(vectors)} vectors with k = {wish.k}"
+            )
+        if wish.page:
+            raise RequestError("the next page is asked for one vector at a time")
+        aims = [aim_at_vector(self.atlas, vector) for vector in vectors]
+        results: list[SearchResult] = []
+        for begin in range(0, len(aims), _AT_ONCE):
+            some = aims[begin : begin + _AT_ONCE]
+            known = self._search_at_once(some, wish)
+            results += [
+                self._find(aim, wish, found) for aim, found in zip(some, known, strict=True)
+            ]
+        return tuple(results)
+
+    def find_all(
+        self, query: Query, at_least: float, filters: Filters = Filters()
+    ) -> Iterator[tuple[Scanned, tuple[Hit, ...]]]:
+        """Every place at least so similar, a shard at a time; see `serve.scan`."""
+        check_threshold(at_least)
+        aim = aim_of(self.atlas, query, self._embed)
+        if filters.by_segment:
+            self._segments.require()
+        for part in scan(self.atlas, self._segments, aim, at_least, filters):
+            found = part.ids, part.similarities
+            yield part, tell(self.atlas, self._segments, aim, *found, exact=True)
+
+    def map_similarity(self, query: Query, box_nm: BoxNm, dtype: str = "uint8") -> SimilarityMap:
+        """How similar every location in a box is; see `serve.similarity_map`."""
+        return map_similarity(self.atlas, aim_of(self.atlas, query, self._embed), box_nm, dtype)
+
+    def place_at(self, nm_xyz: Sequence[float]) -> Place:
+        """See `serve.aims.place_at`."""
+        return place_at(self.atlas, nm_xyz)
 
     def supply(self, vector: Float32[np.ndarray, " dim"], k: int) -> IndexSupply:
         """Candidates for `k` hits like a vector of length 1."""
         return IndexSupply(self.atlas, self._index, vector, k, self.space)
 
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
-        """What is to be told of locations of this atlas."""
-        places = self.atlas.positions_nm_xyz(found.ids)
-        columns = (found.ids, places, found.similarities, self.atlas.known_of(found.ids))
-        return tuple(
-            Hit(int(i), _triple(nm_xyz), float(np.clip(cosine, -1, 1)), *known)
-            for i, nm_xyz, cosine, known in zip(*columns, strict=True)
-        )
+        """What is to be told of locations of this atlas that are like one place or vector."""
+        return tell(self.atlas, self._segments, None, found.ids, found.similarities, False)
 
-    def _direction(
-        self, vector: Float[np.ndarray, " dim"] | Sequence[float]
-    ) -> Float32[np.ndarray, " dim"]:
-        values = np.asarray(vector, np.float64)
-        dim = self._index.manifest.dim
-        if values.shape != (dim,):
-            raise RequestError(
-                f"atlas {self.atlas.name!r} holds {dim}-dimensional embeddings; the query has "
-                f"{values.size} numbers"
-            )
-        largest = np.abs(values).max()
-        if not (np.isfinite(largest) and largest > 0):
-            raise RequestError("a query vector needs finite numbers that are not all zero")
-        values = values / largest  # so that squares neither overflow nor vanish
-        return (values / np.linalg.norm(values)).astype(np.float32)
-
-    def _void_message(self, location: int) -> str:
-        asked = _text(self.atlas.positions_nm_xyz(np.array([location]))[0])
-        nearest = nearest_with_data(self.atlas, location)
-        if nearest is None:
-            return f"there is no data at {asked} nm (XYZ), nor anywhere near it"
-        place = _text(self.atlas.positions_nm_xyz(np.array([nearest]))[0])
-        return f"there is no data at {asked} nm (XYZ); the nearest place with data is {place} nm"
-
-    def _find(self, vector: Float32[np.ndarray, " dim"], want: Want) -> SearchResult:
-        supply = self.supply(vector, want.k)
+    def _find(
+        self,
+        aim: Aim,
+        wish: Wish,
+        known: Found | None = None,
+        exclude_nm_xyz: Sequence[XyzFloat] | Float[np.ndarray, "m 3"] = (),
+    ) -> SearchResult:
+        if wish.per_segment is not None or wish.filters.by_segment:
+            self._segments.require()
+        told = told_before(aim, wish, self._index, self.atlas.grid.size)
+        supply = self._supply(aim, len(told) + wish.k, wish.filters, known)
+        want = self._want(aim, wish, told, exclude_nm_xyz)
         found = gather([supply], want)
+        complete = len(found) == wish.k
+        hits = tell(self.atlas, self._segments, aim, found.ids, found.similarities, supply.exact)
+        asked = aim.asked
         return SearchResult(
-            hits=self.hits(found),
-            query_id=None,
-            query_nm_xyz=None,
-            complete=len(found) == want.k,
-            reason=reason(want, found),
+            hits=hits,
+            query_id=None if asked is None else asked.id,
+            query_nm_xyz=None if asked is None else asked.position_nm_xyz,
+            complete=complete,
+            reason=reason(want, found, wish.k),
             candidates=found.candidates,
             exact=supply.exact,
+            query_vector=None if asked is None else asked.vector,
+            next_page=next_token(aim, wish, self._index, np.concatenate([told, found.ids]))
+            if complete
+            else b"",
         )
 
-
-def check_k(k: int) -> None:
-    """Checks a number of hits.
-
-    Raises:
-        RequestError: it is out of its range.
-    """
-    if not 1 <= k <= MAX_HITS:
-        raise RequestError(f"k is the number of hits, 1 to {MAX_HITS}; got {k}")
-
-
-def checked_separation(asked: float | None, default: float) -> float:
-    """A least distance in nm.
-
-    Raises:
-        RequestError: it is out of its range.
-    """
-    separation = default if asked is None else float(asked)
-    if not (math.isfinite(separation) and separation >= 0):
-        raise RequestError(
-            f"min_separation_nm is a finite distance in nm, 0 or more; got {separation:g}"
+    def _want(
+        self,
+        aim: Aim,
+        wish: Wish,
+        told: Int[np.ndarray, " n"],
+        exclude_nm_xyz: Sequence[XyzFloat] | Float[np.ndarray, "m 3"],
+    ) -> Want:
+        excluded = [place.position_nm_xyz for place in aim.places] + list(exclude_nm_xyz)
+        return Want(
+            k=min(wish.k, MAX_HITS - len(told)),
+            separation_nm=checked_separation(wish.min_separation_nm, self.default_separation_nm),
+            excluded_nm=np.array(excluded, float).reshape(-1, 3)[:, ::-1],
+            space=self.space,
+            itself=(0, aim.places[0].id) if aim.places else None,
+            at_least=-np.inf if wish.at_least is None else wish.at_least,
+            never=np.array([place.id for place in aim.places[1:]], np.int64),
+            told=told,
+            per_segment=wish.per_segment,
+            segments_of=self._segments.of,
+            rules=wish.filters.rules,
         )
-    return separation
 
+    def _supply(self, aim: Aim, k: int, filters: Filters, known: Found | None) -> Supply:
+        selection = self._selection(filters, aim)
+        if selection is not None and selection.ids is not None:
+            among = self._selections.located(filters)
+            return StoredSupply(self.atlas, aim, among, k, self.space)
+        make = partial(IndexSupply, self.atlas, self._index)
+        if len(aim.towards) == 1 and not len(aim.against):
+            return make(aim.towards[0], k, self.space, selection, known)
+        return BestSupply(self.atlas, aim, lambda v: make(v, k, self.space, selection))
 
-def _positions(nm_xyz: object) -> Float[np.ndarray, "m 3"]:
-    positions = np.atleast_2d(np.asarray(nm_xyz, np.float64))
-    if positions.ndim != 2 or positions.shape[1] != 3 or not np.isfinite(positions).all():
-        raise RequestError(f"a position is three finite numbers in nm (XYZ); got {nm_xyz}")
-    return positions
+    def _selection(self, filters: Filters, aim: Aim) -> Selection | None:
+        """The locations that may be found; None where all may and the index is to say which."""
+        if filters:
+            return self._selections.of(filters)
+        several = len(aim.towards) > 1 or len(aim.against) > 0
+        few = self.atlas.grid.size <= FEW
+        return self._selections.of(filters) if several and few else None
 
-
-def reason(want: Want, found: Gathered) -> str:
-    """Why there are fewer hits than were wanted; empty where there are as many."""
-    if len(found) == want.k:
-        return ""
-    apart = f"at least {want.separation_nm:g} nm"
-    if want.separation_nm == 0:
-        rule = "have data" if want.itself is None else "besides the query have data"
-    elif len(want.excluded_nm):
-        rule = f"are {apart} from each other and from the query"
-    else:
-        rule = f"are {apart} apart"
-    scope = "" if found.everything else f" among the {found.candidates:,} most similar locations"
-    return f"only {len(found)} places {rule}{scope}"
-
-
-def _triple(nm_xyz: Float[np.ndarray, " 3"]) -> XyzFloat:
-    x, y, z = nm_xyz.tolist()
-    return x, y, z
-
-
-def _text(nm_xyz: Float[np.ndarray, " 3"]) -> str:
-    return "(" + ", ".join(f"{v:g}" for v in nm_xyz.tolist()) + ")"
+    def _search_at_once(self, aims: Sequence[Aim], wish: Wish) -> list[Found | None]:
+        """The first search of the index for each of some aims; None where it is not searched."""
+        selection = self._selection(wish.filters, aims[0])
+        if selection is not None and selection.ids is not None:
+            return [None] * len(aims)
+        fetch, nprobe = first_fetch(self._index, wish.k, selection)
+        size = self._index.size if selection is None else min(self._index.size, selection.count)
+        vectors = np.concatenate([aim.towards for aim in aims])
+        bits = None if selection is None else selection.bits
+        found, ids = self._index.search(vectors, min(fetch, size), nprobe, bits)
+        return list(zip(found, ids, strict=True))

@@ -1,6 +1,6 @@
 """One atlas as it is served: everything a caller may ask of it, for gRPC and the page alike."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +16,20 @@ from embed.dense import embed_cutout
 from embed.errors import DataError, MismatchError, NotFoundError, RequestError, VolumeError
 from embed.formats.source import Source
 from embed.geometry import XyzFloat, Zyx, zyx
+from embed.volume import Volume
 from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary, ProbeSummary
+from serve.hits import Hit, SearchResult
 from serve.index import Index, open_index
 from serve.jobs import Finished, JobSlot, Step, stepwise
 from serve.labels import LabelTable
+from serve.manifest import serving_version
 from serve.probes import MapSummary, apply_probe, list_probes, load_probe, train_atlas_probe
 from serve.projection import load_projection, projection_path
 from serve.projection_table import Points
-from serve.search import Searcher, SearchResult
+from serve.queries import BoxNm, Filters, Query, Wish
+from serve.scan import Scanned
+from serve.search import Searcher
+from serve.similarity_map import SimilarityMap
 from serve.thumbnails import Greys, Plane, Slice, draw_slice, field_of_view_nm
 
 T = TypeVar("T")
@@ -35,15 +41,22 @@ _MOST_CELLS = 16
 class ServedAtlas:
     """An atlas with its index, encoder, probes and map. Safe to use from many threads."""
 
-    def __init__(self, atlas: Atlas, index: Index) -> None:
+    def __init__(self, atlas: Atlas, index: Index, segmentation: Volume | None = None) -> None:
         self.atlas = atlas
         self.index = index
-        self._searcher = Searcher(atlas, index)
+        self._segmentation = segmentation
+        self._searcher = Searcher(
+            atlas, index, segmentation, embed=lambda voxels: self.embed(voxels).centre
+        )
         self.slot = JobSlot(atlas.name)
 
     @classmethod
-    def open(cls, path: Path) -> "ServedAtlas":
+    def open(cls, path: Path, segmentation: Volume | None = None) -> "ServedAtlas":
         """Opens an atlas after checking that its parts are whole and belong together.
+
+        Args:
+            path: its directory.
+            segmentation: tells in which segments its places lie.
 
         Raises:
             NotFoundError: there is no atlas or no index.
@@ -53,15 +66,45 @@ class ServedAtlas:
         """
         atlas = Atlas.open(path)
         atlas.require_complete()
-        served = cls(atlas, open_index(atlas))
+        served = cls(atlas, open_index(atlas), segmentation)
         if served.has_encoder:
             served.encoder  # noqa: B018  a wrong one is refused now, not at the first request
         return served
+
+    def is_current(self) -> bool:
+        """Whether the index that it opened is still the one that is named as serving.
+
+        Raises:
+            DataError: what names it cannot be read.
+            NotFoundError: nothing names one.
+        """
+        return serving_version(self.atlas) == self.index.manifest.version
+
+    def reopened(self) -> "ServedAtlas":
+        """The same atlas as it is on disk now; this one stays usable.
+
+        Both hold the one slot for long jobs, and the encoder where it is the same, as compiling it
+        takes seconds.
+
+        Raises:
+            VoxkinError: as `open`.
+        """
+        renewed = type(self).open(self.atlas.path, self._segmentation)
+        renewed.slot = self.slot
+        if renewed.has_encoder and renewed.atlas.info.encoder == self.atlas.info.encoder:
+            made = {"encoder", "_backend"} & vars(self).keys()
+            vars(renewed).update((part, vars(self)[part]) for part in made)
+        return renewed
 
     @property
     def name(self) -> str:
         """What requests call it."""
         return self.atlas.name
+
+    @property
+    def space(self) -> str:
+        """Atlases with the same are of one volume."""
+        return self._searcher.space
 
     @property
     def has_encoder(self) -> bool:
@@ -93,6 +136,26 @@ class ServedAtlas:
     @cached_property
     def _backend(self) -> Backend:
         return open_backend(self.encoder)
+
+    def find(self, query: Query, wish: Wish) -> SearchResult:
+        """The places most like examples or a probe's class; see `Searcher.find`."""
+        return self._searcher.find(query, wish)
+
+    def find_each(
+        self, vectors: Float[np.ndarray, "n dim"], wish: Wish
+    ) -> tuple[SearchResult, ...]:
+        """The places most like each of many vectors; see `Searcher.find_each`."""
+        return self._searcher.find_each(vectors, wish)
+
+    def find_all(
+        self, query: Query, at_least: float, filters: Filters
+    ) -> Iterator[tuple[Scanned, tuple[Hit, ...]]]:
+        """Every place at least so similar; see `Searcher.find_all`."""
+        return self._searcher.find_all(query, at_least, filters)
+
+    def map_similarity(self, query: Query, box_nm: BoxNm, dtype: str) -> SimilarityMap:
+        """How similar the locations in a box are; see `Searcher.map_similarity`."""
+        return self._searcher.map_similarity(query, box_nm, dtype)
 
     def find_at(
         self, nm_xyz: Sequence[float], k: int, min_separation_nm: float | None

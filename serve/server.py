@@ -1,27 +1,33 @@
 """One process, two ports: gRPC for programs, HTTP for the page, on the same served atlases."""
 
 import contextlib
+import dataclasses
 import logging
 import signal
-import socket
 import threading
 from collections.abc import Mapping
 from concurrent import futures
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import grpc
-import uvicorn
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from embed.errors import UnavailableError
 from serve.address import Address, parse_served_address
+from serve.admission import AdmittingInterceptor
 from serve.catalogue import Catalogue
 from serve.codec import MAX_MESSAGE_BYTES
-from serve.gateway import create_gateway
+from serve.credentials import Certificates, TlsFiles
+from serve.door import Door
+from serve.gateway import Operations, create_gateway
+from serve.http_port import HttpPort, in_use
 from serve.metrics import CountingInterceptor, Metrics
+from serve.reload import Watcher
 from serve.served import ServedAtlas
 from serve.servicer import SERVICES, add_services
+from serve.tokens import TokenFile
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +46,24 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-_SERVING = health_pb2.HealthCheckResponse.SERVING
+_Health = health_pb2.HealthCheckResponse
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a server meets its callers.
+
+    Attributes:
+        tls: certificates of both ports; None speaks in the clear, which only this machine may hear.
+        tokens: token file; None asks nobody for a token, which only this machine may use.
+        hosts: names and addresses that the page is asked for under, besides this machine's.
+        look_every_s: seconds between two looks for new versions of the indices.
+    """
+
+    tls: TlsFiles | None = None
+    tokens: Path | None = None
+    hosts: tuple[str, ...] = ()
+    look_every_s: float = 2.0
 
 
 class RunningServer:
@@ -55,18 +78,22 @@ class RunningServer:
         self,
         grpc_server: grpc.Server,
         grpc_address: Address,
-        page: "_Page",
+        page: HttpPort,
         health_servicer: health.HealthServicer,
+        watcher: Watcher,
+        draining: threading.Event,
     ) -> None:
         self.grpc_address = str(grpc_address)
         self.http_address = str(page.address)
         self._grpc = grpc_server
         self._page = page
         self._health = health_servicer
+        self._watcher = watcher
+        self._draining = draining
         self._asked = threading.Event()
         self._stopping = threading.Lock()
 
-    def wait(self, grace: float = 10.0) -> None:
+    def wait(self, grace: float = 10.0, drain: float = 0.0) -> None:
         """Serves until SIGTERM or SIGINT (Ctrl-C), then stops; a second one stops at once.
 
         Only the main thread may call this: Python delivers signals there.
@@ -77,24 +104,34 @@ class RunningServer:
             # A wait without end keeps Python from running the handler on some systems.
             while not self._asked.wait(timeout=1.0):
                 pass
-            log.info("stopping: waiting up to %g s for the calls in flight", grace)
-            self.stop(grace)
+            log.info("stopping: up to %g s for the calls in flight", drain + grace)
+            self.stop(grace, drain)
         except KeyboardInterrupt:
             self.stop(0)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def stop(self, grace: float = 10.0) -> None:
-        """Refuses new calls, lets those in flight end for `grace` seconds, and closes the ports.
+    def stop(self, grace: float = 10.0, drain: float = 0.0) -> None:
+        """Becomes unhealthy, refuses new calls, lets those in flight end, and closes the ports.
 
         May be called more than once and from any thread.
+
+        Args:
+            grace: seconds that calls in flight have to end.
+            drain: seconds before that in which new calls are still answered while health says
+                NOT_SERVING, so that load balancers send them elsewhere.
         """
         with self._stopping:
+            first = not self._draining.is_set()
+            self._draining.set()
             self._health.enter_graceful_shutdown()
+            if first and drain > 0:
+                threading.Event().wait(drain)
             ended = self._grpc.stop(grace)
             self._page.stop(grace)
             ended.wait()
+            self._watcher.stop()
             self._asked.set()
 
     def __enter__(self) -> "RunningServer":
@@ -110,7 +147,10 @@ class RunningServer:
 
 
 def start_server(
-    served: Mapping[str, ServedAtlas], grpc_address: str, http_address: str
+    served: Mapping[str, ServedAtlas],
+    grpc_address: str,
+    http_address: str,
+    settings: Settings = Settings(),
 ) -> RunningServer:
     """Starts to answer on both ports; returns once both do.
 
@@ -118,34 +158,62 @@ def start_server(
         served: the atlases, by the names that requests use.
         grpc_address: HOST:PORT on this machine; port 0 takes a free one.
         http_address: the same, of the page.
+        settings: an address that other machines can reach needs both `tls` and `tokens`.
 
     Raises:
-        ConfigError: an address is malformed.
-        UnavailableError: an address is in use, or could be reached from other machines.
+        ConfigError: an address is malformed, or certificates or tokens cannot be used.
+        UnavailableError: an address is in use, or could be reached from other machines unsecured.
     """
-    grpc_at, http_at = parse_served_address(grpc_address), parse_served_address(http_address)
-    atlases, metrics = Catalogue(served), Metrics()
-    health_servicer = health.HealthServicer()
-    grpc_server = _make_grpc_server(atlases, metrics, health_servicer)
+    secured = settings.tls is not None and settings.tokens is not None
+    grpc_at = parse_served_address(grpc_address, secured=secured)
+    http_at = parse_served_address(http_address, secured=secured)
+    certificates = Certificates(settings.tls) if settings.tls else None
+    tokens = TokenFile(settings.tokens) if settings.tokens else None
+    atlases, metrics, draining = Catalogue(served), Metrics(), threading.Event()
+    door, health_servicer = Door(tokens, metrics), health.HealthServicer()
+    watcher = Watcher(atlases, metrics, _teller(health_servicer), settings.look_every_s)
+    grpc_server = _make_grpc_server(atlases, metrics, door, health_servicer)
+
+    def reload() -> dict[str, Any]:
+        door.reload()
+        if certificates is not None:
+            certificates.reload()
+        looks = watcher.look(again=True).items()
+        return {name: dataclasses.asdict(looked) for name, looked in looks}
+
     with contextlib.ExitStack() as undo:
-        page = _Page(create_gateway(atlases, metrics), http_at)
+        operations = Operations(door, reload, draining.is_set, (*settings.hosts, http_at.host))
+        page = HttpPort(create_gateway(atlases, metrics, operations), http_at, certificates)
         undo.callback(page.stop, 0)
-        grpc_at = _bind(grpc_server, grpc_at)
+        grpc_at = _bind(grpc_server, grpc_at, certificates)
         grpc_server.start()
         undo.callback(lambda: grpc_server.stop(0).wait())
         page.start()
-        for name in ("", *SERVICES):
-            health_servicer.set(name, _SERVING)
+        for name in ("", *SERVICES, *map(health_name, atlases)):
+            health_servicer.set(name, _Health.SERVING)
+        watcher.start()
         undo.pop_all()
-    return RunningServer(grpc_server, grpc_at, page, health_servicer)
+    return RunningServer(grpc_server, grpc_at, page, health_servicer, watcher, draining)
+
+
+def health_name(atlas: str) -> str:
+    """What the health service calls an atlas."""
+    return f"atlas/{atlas}"
+
+
+def _teller(servicer: health.HealthServicer) -> Any:
+    def tell(atlas: str, there: bool) -> None:
+        servicer.set(health_name(atlas), _Health.SERVING if there else _Health.NOT_SERVING)
+
+    return tell
 
 
 def _make_grpc_server(
-    atlases: Catalogue, metrics: Metrics, health_servicer: health.HealthServicer
+    atlases: Catalogue, metrics: Metrics, door: Door, health_servicer: health.HealthServicer
 ) -> grpc.Server:
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="grpc"),
-        interceptors=[CountingInterceptor(metrics)],
+        interceptors=[CountingInterceptor(metrics), AdmittingInterceptor(door)],
         options=_OPTIONS,
         maximum_concurrent_rpcs=_MAX_CALLS,
     )
@@ -157,62 +225,14 @@ def _make_grpc_server(
     return server
 
 
-def _bind(server: grpc.Server, address: Address) -> Address:
+def _bind(server: grpc.Server, address: Address, certificates: Certificates | None) -> Address:
     try:
-        port = server.add_insecure_port(str(address))
+        if certificates is None:
+            port = server.add_insecure_port(str(address))
+        else:
+            port = server.add_secure_port(str(address), certificates.grpc_credentials())
     except RuntimeError:
         port = 0
     if port == 0:
-        raise _in_use(address, "--grpc")
+        raise in_use(address, "--grpc")
     return Address(address.host, port)
-
-
-def _in_use(address: Address, flag: str) -> UnavailableError:
-    return UnavailableError(
-        f"cannot serve on {address}: the port is in use or not ours to take; choose another with "
-        f"{flag} HOST:PORT, or port 0 for any that is free"
-    )
-
-
-class _Page:
-    """The HTTP server of the page, in a thread of its own."""
-
-    def __init__(self, app: object, address: Address) -> None:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((address.host, address.port))
-            # Two sockets may be bound to a port by REUSEADDR, but only one may listen.
-            self._socket.listen(128)
-        except OSError as error:
-            self._socket.close()
-            raise _in_use(address, "--http") from error
-        self.address = Address(address.host, self._socket.getsockname()[1])
-        config = uvicorn.Config(
-            app,  # type: ignore[arg-type]  # an ASGI application by any other name
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=10,
-        )
-        self._server = uvicorn.Server(config)
-        # uvicorn installs signal handlers only in the main thread, so here it has none.
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="page", daemon=True
-        )
-
-    def start(self) -> None:
-        """Starts to answer; the port already accepts connections, which wait until then."""
-        self._thread.start()
-
-    def stop(self, grace: float) -> None:
-        """Lets the requests in flight end for `grace` seconds and closes the port."""
-        self._server.config.timeout_graceful_shutdown = int(grace)
-        self._server.should_exit = True
-        if self._thread.is_alive():
-            self._thread.join(grace + 5)
-        self._socket.close()

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import grpc
 
-from embed.errors import RequestError
-from serve import atlas_codec, codec
+from serve import atlas_codec, codec, query_codec
 from serve.catalogue import Catalogue
 from serve.metrics import Metrics
 from serve.pb.voxkin.v1 import (
@@ -19,7 +18,6 @@ from serve.pb.voxkin.v1 import (
 )
 from serve.status import reports_errors
 
-DEFAULT_K = 10
 SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
     for module, name in (
@@ -41,19 +39,46 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     def FindSimilar(
         self, request: search_pb2.FindSimilarRequest, context: grpc.ServicerContext
     ) -> search_pb2.FindSimilarResponse:
-        """The places most like a place or a vector."""
+        """The places most like a place, a vector or examples."""
         served = self._atlases[request.atlas]
-        k = request.k if request.HasField("k") else DEFAULT_K
-        apart = request.min_separation_nm if request.HasField("min_separation_nm") else None
-        kind = request.WhichOneof("query")
-        if kind is None:
-            raise RequestError("say what to look for: position_nm or vector")
+        query, wish = query_codec.find_query(request), query_codec.read_wish(request)
         with self._metrics.searching(served.name):
-            if kind == "position_nm":
-                found = served.find_at(codec.read_position(request.position_nm), k, apart)
-            else:
-                found = served.find_like(codec.read_vector(request.vector), k, apart)
+            found = served.find(query, wish)
         return codec.search_result(found)
+
+    @reports_errors
+    def FindEach(
+        self, request: search_pb2.FindEachRequest, context: grpc.ServicerContext
+    ) -> search_pb2.FindEachResponse:
+        """The places most like each of many vectors."""
+        served = self._atlases[request.atlas]
+        vectors, wish = query_codec.read_vectors(request.vectors), query_codec.read_wish(request)
+        with self._metrics.searching(served.name):
+            found = served.find_each(vectors, wish)
+        return search_pb2.FindEachResponse(results=map(codec.search_result, found))
+
+    @reports_errors
+    def FindAll(
+        self, request: search_pb2.FindAllRequest, context: grpc.ServicerContext
+    ) -> Iterator[search_pb2.FindAllResponse]:
+        """Every place at least so similar."""
+        served = self._atlases[request.atlas]
+        query = query_codec.read_query(request.query)
+        filters = query_codec.read_filters(request.filters)
+        for part, hits in served.find_all(query, request.at_least, filters):
+            yield search_pb2.FindAllResponse(
+                hits=map(codec.hit, hits), shards_done=part.shards_done, shards=part.shards
+            )
+
+    @reports_errors
+    def MapSimilarity(
+        self, request: search_pb2.MapSimilarityRequest, context: grpc.ServicerContext
+    ) -> search_pb2.MapSimilarityResponse:
+        """How similar the locations in a box are."""
+        served = self._atlases[request.atlas]
+        query, box = query_codec.read_query(request.query), query_codec.read_box(request.box_nm)
+        dtype = query_codec.read_map_type(request.map_type)
+        return query_codec.similarity_map(served.map_similarity(query, box, dtype))
 
     @reports_errors
     def Embed(

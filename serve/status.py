@@ -8,6 +8,8 @@ with nothing of what it said; that is in the server's log.
 import functools
 import inspect
 import logging
+import math
+import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, NoReturn, TypeVar
@@ -36,6 +38,9 @@ CODES: dict[type[VoxkinError], grpc.StatusCode] = {
     errors.NotFoundError: Code.NOT_FOUND,
     errors.StorageError: Code.RESOURCE_EXHAUSTED,
     errors.BusyError: Code.RESOURCE_EXHAUSTED,
+    errors.QuotaError: Code.RESOURCE_EXHAUSTED,
+    errors.UnauthenticatedError: Code.UNAUTHENTICATED,
+    errors.ForbiddenError: Code.PERMISSION_DENIED,
     errors.UnavailableError: Code.UNAVAILABLE,
     errors.MissingExtraError: Code.UNIMPLEMENTED,
     VoxkinError: Code.FAILED_PRECONDITION,
@@ -46,6 +51,8 @@ _HTTP: dict[grpc.StatusCode, HTTPStatus] = {
     Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Code.FAILED_PRECONDITION: HTTPStatus.CONFLICT,
     Code.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
+    Code.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Code.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
     Code.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Code.UNIMPLEMENTED: HTTPStatus.NOT_IMPLEMENTED,
 }
@@ -56,9 +63,15 @@ _ERRORS: dict[grpc.StatusCode, type[VoxkinError]] = {
     Code.NOT_FOUND: errors.NotFoundError,
     Code.FAILED_PRECONDITION: errors.MismatchError,
     Code.RESOURCE_EXHAUSTED: errors.BusyError,
+    Code.UNAUTHENTICATED: errors.UnauthenticatedError,
+    Code.PERMISSION_DENIED: errors.ForbiddenError,
 }
 _NAMES = {kind.__name__: kind for kind in CODES}
 _KEY = "voxkin-error"
+# Beside a used up quota: whole seconds until the next call has a chance, as in HTTP's header.
+RETRY_AFTER = "retry-after"
+# What gRPC says of a handshake that failed, in words that differ between its versions.
+_TLS = re.compile(r"handshake|certificate|SSL_|TLS|hostname", re.IGNORECASE)
 # Headers together may hold 8 KiB everywhere; a refused name may be as long as a message.
 _DETAILS = 2000
 BUG = "internal error; the server's log says more"
@@ -92,14 +105,14 @@ def reports_errors(method: Method) -> Method:
             _require_caller(context)
             return method(self, request, context)
         except Exception as error:
-            _abort(error, method, context)
+            abort_call(error, method.__qualname__, context)
 
     def streaming(self: object, request: object, context: grpc.ServicerContext) -> Iterator[object]:
         try:
             _require_caller(context)
             yield from method(self, request, context)
         except Exception as error:
-            _abort(error, method, context)
+            abort_call(error, method.__qualname__, context)
 
     wrapped = streaming if inspect.isgeneratorfunction(method) else unary
     return functools.update_wrapper(wrapped, method)  # type: ignore[return-value]  # same signature
@@ -110,13 +123,25 @@ def _require_caller(context: grpc.ServicerContext) -> None:
         raise errors.UnavailableError("the caller has gone")
 
 
-def _abort(error: Exception, method: Callable[..., Any], context: grpc.ServicerContext) -> NoReturn:
+def abort_call(error: Exception, name: str, context: grpc.ServicerContext) -> NoReturn:
+    """Ends a call with the status of an error; what is no mistake of the caller is logged.
+
+    Args:
+        name: of the call, for the log.
+    """
     if not isinstance(error, VoxkinError):
-        log.error("%s failed", method.__qualname__, exc_info=error)
+        log.error("%s failed", name, exc_info=error)
         context.abort(Code.INTERNAL, BUG)
-    name = next(kind.__name__ for kind in type(error).__mro__ if kind in CODES)
-    context.set_trailing_metadata(((_KEY, name),))
+    kind = next(kind.__name__ for kind in type(error).__mro__ if kind in CODES)
+    context.set_trailing_metadata(((_KEY, kind), *headers_of(error).items()))
     context.abort(code_of(error), message_of(error))
+
+
+def headers_of(error: VoxkinError) -> dict[str, str]:
+    """What travels beside the message of a mistake: when to try again, where that is known."""
+    if not isinstance(error, errors.QuotaError):
+        return {}
+    return {RETRY_AFTER: str(math.ceil(error.retry_after_s))}
 
 
 def error_of(failure: grpc.RpcError, address: str) -> VoxkinError:
@@ -127,9 +152,19 @@ def error_of(failure: grpc.RpcError, address: str) -> VoxkinError:
         address: where the server was expected.
     """
     code, details = failure.code(), failure.details() or ""
-    named = {entry.key: str(entry.value) for entry in failure.trailing_metadata() or ()}.get(_KEY)
+    beside = {entry.key: str(entry.value) for entry in failure.trailing_metadata() or ()}
+    named = beside.get(_KEY)
+    if named == errors.QuotaError.__name__:
+        wait = beside.get(RETRY_AFTER, "")
+        return errors.QuotaError(details, float(wait) if wait.isdecimal() else 0.0)
     if named in _NAMES:
         return _NAMES[named](details)
+    if code == Code.UNAVAILABLE and _TLS.search(details):
+        return errors.UnavailableError(
+            f"no secure connection to {address}: its certificate is not trusted, has expired or is "
+            "for another name, or it asks for one of ours; check the authority (ca), the client's "
+            "certificate and the name of the server"
+        )
     if code == Code.UNAVAILABLE:
         return errors.UnavailableError(
             f"no server answers at {address}; start one with: voxkin serve ATLAS --grpc {address}"

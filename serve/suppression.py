@@ -1,5 +1,7 @@
 """Spreading hits out in space: no hit near a better one (greedy non-maximum suppression)."""
 
+from collections import Counter
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -12,6 +14,8 @@ def suppress(
     limit: int,
     separation: float,
     excluded: Float[np.ndarray, "m 3"],
+    groups: Int[np.ndarray, " n"] | None = None,
+    most: int = 0,
 ) -> Int[np.ndarray, " kept"]:
     """Which points stay when none may be nearer than `separation` to an earlier one that stays.
 
@@ -20,6 +24,8 @@ def suppress(
         limit: how many to keep at most.
         separation: in the unit of the points; points exactly this far apart both stay.
         excluded: what every point that stays must be as far from, too.
+        groups: which group each point is of; below 0 it is of none.
+        most: how many of one group stay at most; where groups are given.
 
     Returns:
         Ascending indices of the points that stay.
@@ -29,9 +35,13 @@ def suppress(
     for point in excluded:
         alive &= _squared(points - point) >= far
     if separation == 0:  # distances are never less
-        return np.flatnonzero(alive)[:limit]
+        stay = np.flatnonzero(alive)
+        if groups is not None:
+            stay = stay[_turn(groups[stay]) < most]
+        return stay[:limit]
     neighbours = _CellHash(points, separation)
     kept: list[int] = []
+    stayed: Counter[int] = Counter()
     best = 0
     while len(kept) < limit:
         best += int(np.argmax(alive[best:])) if best < len(alive) else 0
@@ -40,7 +50,22 @@ def suppress(
         kept.append(best)
         near = neighbours.around(best)
         alive[near[_squared(points[near] - points[best]) < far]] = False
+        if groups is not None and groups[best] >= 0:
+            group = int(groups[best])
+            stayed[group] += 1
+            if stayed[group] == most:
+                alive[best:] &= groups[best:] != group
     return np.array(kept, np.int64)
+
+
+def _turn(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """How many points of its group each follows; 0 where it is of none."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    first = np.searchsorted(ordered, ordered)
+    turn = np.empty(len(groups), np.int64)
+    turn[order] = np.where(ordered < 0, 0, np.arange(len(groups)) - first)
+    return turn
 
 
 def _squared(offsets: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:

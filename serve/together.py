@@ -14,7 +14,9 @@ from jaxtyping import Float32
 
 from embed.errors import DataError, MismatchError, OutOfBoundsError
 from serve.candidates import Gathered, Supply, Want, gather
-from serve.search import Hit, Place, SearchResult, check_k, checked_separation, reason
+from serve.hits import Hit, Place, SearchResult
+from serve.queries import Wish, checked_separation
+from serve.telling import reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +87,7 @@ def find_together(
         OutOfBoundsError: the position is outside all of them.
         DataError: it is inside, but there is no data.
     """
-    check_k(k)
+    Wish(k, min_separation_nm)  # which checks both
     _require_one_encoder(atlases)
     names, searched = list(atlases), list(atlases.values())
     usual = max(each.default_separation_nm for each in searched)
@@ -95,14 +97,15 @@ def find_together(
     excluded = np.array([place.position_nm_xyz])[:, ::-1]
     want = Want(k, separation, excluded, supplies[asked].space, (asked, place.id))
     found = gather(supplies, want)
+    exact = all(supply.exact for supply in supplies)
     return JointResult(
-        hits=_hits(names, searched, found),
+        hits=_hits(names, searched, found, exact),
         query_id=place.id,
         query_nm_xyz=place.position_nm_xyz,
         complete=len(found) == k,
         reason=reason(want, found),
         candidates=found.candidates,
-        exact=all(supply.exact for supply in supplies),
+        exact=exact,
         query_vector=place.vector,
         query_atlas=names[asked],
     )
@@ -133,11 +136,12 @@ def _place(atlases: Mapping[str, Searched], nm_xyz: Sequence[float]) -> tuple[in
 
 
 def _hits(
-    names: Sequence[str], searched: Sequence[Searched], found: Gathered
+    names: Sequence[str], searched: Sequence[Searched], found: Gathered, exact: bool
 ) -> tuple[JointHit, ...]:
     hits: dict[int, JointHit] = {}
     for number, (name, each) in enumerate(zip(names, searched, strict=True)):
         rows = np.flatnonzero(found.supplies == number)
         for row, hit in zip(rows.tolist(), each.hits(found.take(rows)), strict=True):
-            hits[row] = JointHit(**vars(hit), atlas=name)
+            told = dataclasses.replace(hit, exact=exact, why="like the place")
+            hits[row] = JointHit(**vars(told), atlas=name)
     return tuple(hits[row] for row in range(len(found)))

@@ -7,10 +7,15 @@ from typing import Annotated
 import tyro
 
 from embed.errors import ConfigError
-from serve.arguments import Address, Flag, call
-from serve.console import note, print_json
+from embed.volume import open_volume
+from serve.arguments import Address, Flag, Name, Word, call
+from serve.console import note, print_json, say
+from serve.logs import log_as_json
+from serve.quota import Limits
+from serve.serve_arguments import LimitFlags, OthersFlags, RunFlags
 from serve.served import ServedAtlas
-from serve.server import RunningServer, start_server
+from serve.server import RunningServer, Settings, start_server
+from serve.tokens import Grant, digest_of, line_of, make_token, parse_name, parse_scopes
 
 GRPC = "127.0.0.1:50061"
 HTTP = "127.0.0.1:8061"
@@ -18,7 +23,10 @@ HTTP = "127.0.0.1:8061"
 
 def main(words: list[str]) -> None:
     """Parses and runs."""
-    call(serve, "serve", words)
+    if words[:1] == ["token"]:
+        call(token, "serve token", words[1:])
+    else:
+        call(serve, "serve", words)
 
 
 def serve(
@@ -30,31 +38,83 @@ def serve(
     /,
     grpc: Address = GRPC,
     http: Address = HTTP,
+    others: tyro.conf.OmitArgPrefixes[OthersFlags] = OthersFlags(),
+    run: tyro.conf.OmitArgPrefixes[RunFlags] = RunFlags(),
+    segmentation: Word = None,
     json: Flag = False,
 ) -> None:
     """Serves one or more atlases until Ctrl-C or SIGTERM.
 
-    Only this machine can connect; from another one, tunnel the ports.
+    Only this machine can connect, and others through a tunnel, unless callers show a token over
+    TLS. What `voxkin index` makes anew, renewed certificates and changed tokens are taken up while
+    calls are answered. An atlas in a directory called token is served as ./token.
 
     Examples:
       voxkin serve em.atlas
       voxkin serve em.atlas other.atlas --grpc 127.0.0.1:50070 --http 127.0.0.1:8070
       ssh -L 8061:127.0.0.1:8061 -L 50061:127.0.0.1:50061 THIS-MACHINE
+      voxkin serve token --scope read --name lab
+      voxkin serve em.atlas --grpc 0.0.0.0:50061 --http 0.0.0.0:8061 --hosts em.lab.org
+        --tls-cert cert.pem --tls-key key.pem --tokens tokens.txt
 
     Args:
         atlases: directories of indexed atlases; each is served under the name of its directory.
         grpc: HOST:PORT of gRPC; port 0 takes a free one.
         http: HOST:PORT of the page; port 0 takes a free one.
+        others: serving other machines.
+        run: how it runs and ends.
+        segmentation: volume of segment ids, so that places can be searched by segment; of the
+            volume that all ATLASes are of.
         json: print the two addresses as JSON once both answer.
     """
-    with start(atlases, grpc, http) as server:
+    run.require_sense()
+    if run.log == "json":
+        log_as_json()
+    with start(atlases, grpc, http, others.settings(), segmentation) as server:
         if json:
             print_json({"grpc": server.grpc_address, "http": server.http_address})
-        announce(server)
-        server.wait()
+        announce(server, "https" if others.tls_cert else "http")
+        server.wait(run.grace, run.drain)
 
 
-def start(atlases: tuple[Path, ...], grpc: str, http: str) -> RunningServer:
+def token(
+    scope: Annotated[str, tyro.conf.arg(metavar="SCOPES")],
+    name: Name,
+    limits: tyro.conf.OmitArgPrefixes[LimitFlags] = LimitFlags(),
+    json: Flag = False,
+) -> None:
+    """Makes a token, which is shown this once, and the line of the token file that lets it in.
+
+    The line holds the token's hash, not the token. A token is withdrawn by removing its line.
+
+    Examples:
+      voxkin serve token --scope read --name lab
+      voxkin serve token --scope read,write --name ana --calls 20 --work 0.5 --at-once 4
+
+    Args:
+        scope: read (search, list, embed a cut-out), write (train and apply probes), admin (reload),
+            or several separated by commas; none contains another.
+        name: of its owner, for the log and the file.
+        limits: how much it may ask for.
+        json: print both as JSON.
+    """
+    secret = make_token()
+    quota = Limits(limits.calls, limits.work, limits.at_once)
+    grant = Grant(parse_name(name), parse_scopes(scope), digest_of(secret), quota)
+    if json:
+        print_json({"token": secret, "line": line_of(grant)})
+        return
+    note("The token, for its owner, and the line to add to the file of --tokens:")
+    say(f"{secret}\n{line_of(grant)}")
+
+
+def start(
+    atlases: tuple[Path, ...],
+    grpc: str,
+    http: str,
+    settings: Settings = Settings(),
+    segmentation: str | None = None,
+) -> RunningServer:
     """Opens the atlases and starts to answer."""
     if not atlases:
         raise ConfigError("name at least one atlas to serve, as in: voxkin serve em.atlas")
@@ -62,11 +122,17 @@ def start(atlases: tuple[Path, ...], grpc: str, http: str) -> RunningServer:
     twice = [name for name, n in Counter(d.name for d in directories).items() if n > 1]
     if twice:
         raise ConfigError(f"two atlases are called {twice[0]!r}; rename one of the directories")
-    opened = [ServedAtlas.open(path) for path in atlases]
-    return start_server({atlas.name: atlas for atlas in opened}, grpc, http)
+    volume = None if segmentation is None else open_volume(segmentation)
+    opened = [ServedAtlas.open(path, volume) for path in atlases]
+    if volume is not None and len({atlas.space for atlas in opened}) > 1:
+        raise ConfigError(
+            "--segmentation is of one volume, and these atlases are of several; serve those of "
+            "each volume by themselves"
+        )
+    return start_server({atlas.name: atlas for atlas in opened}, grpc, http, settings)
 
 
-def announce(server: RunningServer) -> None:
+def announce(server: RunningServer, scheme: str = "http") -> None:
     """Says where the server answers."""
-    note(f"page  http://{server.http_address}/")
+    note(f"page  {scheme}://{server.http_address}/")
     note(f"gRPC  {server.grpc_address}    (Ctrl-C stops)")

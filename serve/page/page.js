@@ -21,13 +21,42 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-async function fetchJson(path) {
-  const response = await fetch(path).catch(() => {
+async function fetchJson(path, options) {
+  const response = await fetch(path, options).catch(() => {
     throw new Error("The server does not answer. Is voxkin serve still running?");
   });
+  if (response.status === 401 && !options) {
+    await enter();
+    return fetchJson(path);
+  }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error ?? `The server answered ${response.status}.`);
   return answer;
+}
+
+// Asks for the token until the server takes it; the browser then shows it with every request.
+let entering = null;
+function enter() {
+  entering ??= new Promise((entered) => {
+    $("enter").hidden = false;
+    $("token").focus();
+    $("enter").onsubmit = async (event) => {
+      event.preventDefault();
+      const body = JSON.stringify({ token: $("token").value.trim() });
+      const headers = { "content-type": "application/json" };
+      try {
+        await fetchJson("api/session", { method: "POST", headers, body });
+      } catch (error) {
+        return say(error.message, true);
+      }
+      say("");
+      $("token").value = "";
+      $("enter").hidden = true;
+      entering = null;
+      entered();
+    };
+  });
+  return entering;
 }
 
 function say(text, wrong = false) {

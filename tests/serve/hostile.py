@@ -107,6 +107,80 @@ HOSTILE = {
         Code.INVALID_ARGUMENT,
         "got 1 bytes",
     ),
+    "an empty box": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, filters={"boxes_nm": [{}]}),
+        Code.INVALID_ARGUMENT,
+        "lower corner",
+    ),
+    "segments that nobody knows": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, filters={"segments": [1]}),
+        Code.FAILED_PRECONDITION,
+        "--segmentation",
+    ),
+    "no hit of a segment": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, per_segment=0),
+        Code.INVALID_ARGUMENT,
+        "per_segment",
+    ),
+    "a threshold without number": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, at_least=NAN),
+        Code.INVALID_ARGUMENT,
+        "at_least",
+    ),
+    "a forged page": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, page_token=b"x" * 999),
+        Code.INVALID_ARGUMENT,
+        "page token",
+    ),
+    "no examples": (
+        search_pb2.FindSimilarRequest(examples={}),
+        Code.INVALID_ARGUMENT,
+        "at least one example",
+    ),
+    "an unknown mode": (
+        search_pb2.FindSimilarRequest(examples={"like_nm": [HERE], "mode": 77}),
+        Code.INVALID_ARGUMENT,
+        "mode 77",
+    ),
+    "a thousand and one examples": (
+        search_pb2.FindSimilarRequest(examples={"like_nm": [HERE] * 1001}),
+        Code.INVALID_ARGUMENT,
+        "at most 1000",
+    ),
+    "a probe as a path": (
+        search_pb2.FindSimilarRequest(examples={"probe": "../../etc/passwd"}),
+        Code.INVALID_ARGUMENT,
+        "a-z, 0-9",
+    ),
+    "vectors of a size that overflows": (
+        search_pb2.FindEachRequest(vectors={"count": 2**32 - 1, "dim": 2**32 - 1, "values": b"1"}),
+        Code.INVALID_ARGUMENT,
+        "got 1 bytes",
+    ),
+    "no vectors": (search_pb2.FindEachRequest(), Code.INVALID_ARGUMENT, "got 0 bytes"),
+    "too many vectors": (
+        search_pb2.FindEachRequest(
+            vectors={"count": 2000, "dim": 16, "values": np.ones(32_000, "f4").tobytes()}
+        ),
+        Code.INVALID_ARGUMENT,
+        "1 to 1024 vectors",
+    ),
+    "everything like nothing": (search_pb2.FindAllRequest(), Code.INVALID_ARGUMENT, "look for"),
+    "everything above no number": (
+        search_pb2.FindAllRequest(query={"like_nm": [HERE]}, at_least=INF),
+        Code.INVALID_ARGUMENT,
+        "at_least",
+    ),
+    "a map of nowhere": (
+        search_pb2.MapSimilarityRequest(query={"like_nm": [HERE]}),
+        Code.INVALID_ARGUMENT,
+        "lower corner",
+    ),
+    "a map of an unknown type": (
+        search_pb2.MapSimilarityRequest(query={"like_nm": [HERE]}, map_type=9),
+        Code.INVALID_ARGUMENT,
+        "map_type 9",
+    ),
     "no cut-out": (
         search_pb2.EmbedRequest(),
         Code.INVALID_ARGUMENT,

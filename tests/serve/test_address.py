@@ -45,5 +45,10 @@ def test_everything_else_is_not(host):
 
 @pytest.mark.parametrize("text", ["0.0.0.0:50051", "[::]:50051", "example.org:50051"])
 def test_serving_to_other_machines_is_refused_and_a_tunnel_is_offered(text):
-    with pytest.raises(UnavailableError, match=r"TLS and a token.*ssh -L 50051:127\.0\.0\.1:50051"):
+    with pytest.raises(UnavailableError, match=r"--tls-cert.*ssh -L 50051:127\.0\.0\.1:50051"):
         parse_served_address(text)
+
+
+def test_serving_to_other_machines_is_possible_once_it_is_secured():
+    assert str(parse_served_address("0.0.0.0:50051", secured=True)) == "0.0.0.0:50051"
+    assert str(parse_served_address("localhost:1", secured=True)) == "127.0.0.1:1"

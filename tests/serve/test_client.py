@@ -134,9 +134,9 @@ class Slow:
     def __getattr__(self, name):
         return getattr(self._served, name)
 
-    def find_at(self, *arguments):
+    def find(self, *arguments):
         time.sleep(1)
-        return self._served.find_at(*arguments)
+        return self._served.find(*arguments)
 
 
 def test_a_server_that_is_too_slow_is_given_up(served):

@@ -13,11 +13,12 @@ from embed.errors import UnavailableError
 from serve import codec
 from serve.client import Client
 from serve.jobs import Step
-from serve.pb.voxkin.v1 import search_pb2, search_pb2_grpc
+from serve.pb.voxkin.v1 import probe_pb2, probe_pb2_grpc, search_pb2, search_pb2_grpc
 from serve.server import start_server
 from tests.served import INSIDE, is_refused, make_served
 
 ANY = "127.0.0.1:0"
+Health = health_pb2.HealthCheckResponse
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +36,10 @@ class Held:
     def __getattr__(self, name):
         return getattr(self._served, name)
 
-    def find_at(self, *arguments):
+    def find(self, *arguments):
         self.begun.set()
         self.let_go.wait(30)
-        return self._served.find_at(*arguments)
+        return self._served.find(*arguments)
 
 
 def ask_in_thread(server, answers):
@@ -69,6 +70,30 @@ def test_stopping_lets_calls_in_flight_end_and_refuses_new_ones(served):
     assert answers[0].complete
     assert is_refused(server.grpc_address)
     assert is_refused(server.http_address)
+
+
+def test_while_draining_health_says_so_and_new_calls_are_still_answered(served):
+    server = start_server({"small": served}, ANY, ANY)
+    with (
+        grpc.insecure_channel(server.grpc_address) as channel,
+        Client(server.grpc_address) as client,
+    ):
+        told = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        before = next(told).status
+        stopping = threading.Thread(target=server.stop, args=(5, 1.5))
+        begun = time.monotonic()
+        stopping.start()
+        after = next(told).status
+
+        answered = client.find_similar(position_nm_xyz=INSIDE, k=1)
+        told.cancel()
+        stopping.join()
+        took = time.monotonic() - begun
+
+    assert (before, after) == (Health.SERVING, Health.NOT_SERVING)
+    assert answered.complete
+    assert 1.5 <= took < 6
+    assert is_refused(server.grpc_address)
 
 
 def test_a_call_that_does_not_end_is_cut_off_after_the_grace(served):
@@ -157,22 +182,57 @@ def test_more_calls_than_the_server_takes_are_refused_at_once_and_the_rest_answe
     assert codes.count(grpc.StatusCode.OK) == 64
 
 
+class Endless(Held):
+    """A served atlas whose probes are applied for ever."""
+
+    def __init__(self, served):
+        super().__init__(served)
+        self.ended = threading.Event()
+
+    def apply_probe(self, name):
+        try:
+            for done in range(10**9):
+                time.sleep(0.01)
+                yield Step(done, 10**9)
+        finally:
+            self.ended.set()
+
+
 def test_a_job_whose_caller_hangs_up_ends_and_makes_room(served):
-    ended = threading.Event()
-
-    class Endless(Held):
-        def apply_probe(self, name):
-            try:
-                for done in range(10**9):
-                    time.sleep(0.01)
-                    yield Step(done, 10**9)
-            finally:
-                ended.set()
-
-    with start_server({"small": Endless(served)}, ANY, ANY) as server:
+    endless = Endless(served)
+    with start_server({"small": endless}, ANY, ANY) as server:
         with Client(server.grpc_address) as client:
             news = client.apply_probe("any")
             assert next(news) == Step(0, 10**9)
             news.close()
 
-            assert ended.wait(10)
+            assert endless.ended.wait(10)
+
+
+def test_a_job_that_takes_longer_than_its_caller_waits_ends_with_the_wait(served):
+    endless = Endless(served)
+    with start_server({"small": endless}, ANY, ANY) as server:
+        with grpc.insecure_channel(server.grpc_address) as channel:
+            request = probe_pb2.ApplyProbeRequest(name="any")
+            call = probe_pb2_grpc.ProbeServiceStub(channel).Apply(request, timeout=0.5)
+            with pytest.raises(grpc.RpcError) as ended:
+                list(call)
+
+            assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            assert endless.ended.wait(10)
+
+
+def test_many_who_watch_health_hold_no_thread(served):
+    with start_server({"small": served}, ANY, ANY) as server:
+        with grpc.insecure_channel(server.grpc_address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(30)]
+            assert {next(watch).status for watch in watches} == {1}
+
+            begun = time.monotonic()
+            with Client(server.grpc_address) as client:
+                client.describe()
+
+            assert time.monotonic() - begun < 5
+            for watch in watches:
+                watch.cancel()

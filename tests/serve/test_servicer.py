@@ -29,6 +29,9 @@ from tests.served import INSIDE, make_served
 HERE = codec.position(INSIDE)
 METHODS = {
     search_pb2.FindSimilarRequest: ("Search", "FindSimilar"),
+    search_pb2.FindEachRequest: ("Search", "FindEach"),
+    search_pb2.FindAllRequest: ("Search", "FindAll"),
+    search_pb2.MapSimilarityRequest: ("Search", "MapSimilarity"),
     search_pb2.EmbedRequest: ("Search", "Embed"),
     probe_pb2.TrainProbeRequest: ("Probe", "Train"),
     probe_pb2.ApplyProbeRequest: ("Probe", "Apply"),
@@ -96,7 +99,7 @@ def call(request, stubs, servicers):
             result = getattr(servicers[service], method)(message, Context())
         else:
             result = getattr(stubs[service], method)(message, timeout=60)
-        return list(result) if method == "Apply" else result
+        return list(result) if method in ("Apply", "FindAll") else result
 
     def answer_or_refuse(message):
         try:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import serve.candidates
 import serve.remote
+import serve.supplies
 from embed.atlas import Atlas
 from embed.errors import DataError, MismatchError, OutOfBoundsError, RequestError
 from embed.geometry import Box
@@ -117,7 +117,7 @@ def test_hits_are_those_of_brute_force_over_the_union(
     place = positions[seed % len(positions)].tolist()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(serve.candidates, "FIRST_FETCH", fetch)
+        patch.setattr(serve.supplies, "FIRST_FETCH", fetch)
         result = find_together(some, place, k, separation)
 
     expected = _brute_force(some, result, k, separation)
@@ -211,7 +211,7 @@ def test_a_short_list_comes_with_its_reason(searchers):
 
 
 def test_a_search_that_gives_up_says_how_far_it_looked(searchers, monkeypatch):
-    monkeypatch.setattr(serve.candidates, "MAX_FETCH", 1500)
+    monkeypatch.setattr(serve.supplies, "MAX_FETCH", 1500)
 
     result = find_together(searchers, PLACE, 200, 150)
 

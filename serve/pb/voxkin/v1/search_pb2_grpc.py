@@ -40,6 +40,21 @@ class SearchServiceStub(object):
                 request_serializer=voxkin_dot_v1_dot_search__pb2.FindSimilarRequest.SerializeToString,
                 response_deserializer=voxkin_dot_v1_dot_search__pb2.FindSimilarResponse.FromString,
                 _registered_method=True)
+        self.FindEach = channel.unary_unary(
+                '/voxkin.v1.SearchService/FindEach',
+                request_serializer=voxkin_dot_v1_dot_search__pb2.FindEachRequest.SerializeToString,
+                response_deserializer=voxkin_dot_v1_dot_search__pb2.FindEachResponse.FromString,
+                _registered_method=True)
+        self.FindAll = channel.unary_stream(
+                '/voxkin.v1.SearchService/FindAll',
+                request_serializer=voxkin_dot_v1_dot_search__pb2.FindAllRequest.SerializeToString,
+                response_deserializer=voxkin_dot_v1_dot_search__pb2.FindAllResponse.FromString,
+                _registered_method=True)
+        self.MapSimilarity = channel.unary_unary(
+                '/voxkin.v1.SearchService/MapSimilarity',
+                request_serializer=voxkin_dot_v1_dot_search__pb2.MapSimilarityRequest.SerializeToString,
+                response_deserializer=voxkin_dot_v1_dot_search__pb2.MapSimilarityResponse.FromString,
+                _registered_method=True)
         self.Embed = channel.unary_unary(
                 '/voxkin.v1.SearchService/Embed',
                 request_serializer=voxkin_dot_v1_dot_search__pb2.EmbedRequest.SerializeToString,
@@ -58,6 +73,32 @@ class SearchServiceServicer(object):
         INVALID_ARGUMENT: no query, k or separation out of range, a vector of the wrong length or with
         only zeros, NaN or infinities. OUT_OF_RANGE: the position is outside the atlas. NOT_FOUND: no such
         atlas. FAILED_PRECONDITION: the place holds no data, so that nothing is like it.
+        INVALID_ARGUMENT also: a box that is empty, a page token of another search. FAILED_PRECONDITION
+        also: a page token of an index that was replaced since, segments asked for where none are known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindEach(self, request, context):
+        """The places most like each of many vectors: what FindSimilar answers for one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindAll(self, request, context):
+        """Every place at least so similar, in the order of the store and not spread out; every location
+        that passes the filters is compared. Streamed a shard at a time, however many there are; a
+        caller who has enough cancels the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MapSimilarity(self, request, context):
+        """How similar every location in a box is, as a volume of one number for each. For atlases on a
+        grid; of given places FindAll tells the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +123,21 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.FindSimilar,
                     request_deserializer=voxkin_dot_v1_dot_search__pb2.FindSimilarRequest.FromString,
                     response_serializer=voxkin_dot_v1_dot_search__pb2.FindSimilarResponse.SerializeToString,
+            ),
+            'FindEach': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindEach,
+                    request_deserializer=voxkin_dot_v1_dot_search__pb2.FindEachRequest.FromString,
+                    response_serializer=voxkin_dot_v1_dot_search__pb2.FindEachResponse.SerializeToString,
+            ),
+            'FindAll': grpc.unary_stream_rpc_method_handler(
+                    servicer.FindAll,
+                    request_deserializer=voxkin_dot_v1_dot_search__pb2.FindAllRequest.FromString,
+                    response_serializer=voxkin_dot_v1_dot_search__pb2.FindAllResponse.SerializeToString,
+            ),
+            'MapSimilarity': grpc.unary_unary_rpc_method_handler(
+                    servicer.MapSimilarity,
+                    request_deserializer=voxkin_dot_v1_dot_search__pb2.MapSimilarityRequest.FromString,
+                    response_serializer=voxkin_dot_v1_dot_search__pb2.MapSimilarityResponse.SerializeToString,
             ),
             'Embed': grpc.unary_unary_rpc_method_handler(
                     servicer.Embed,
@@ -117,6 +173,87 @@ class SearchService(object):
             '/voxkin.v1.SearchService/FindSimilar',
             voxkin_dot_v1_dot_search__pb2.FindSimilarRequest.SerializeToString,
             voxkin_dot_v1_dot_search__pb2.FindSimilarResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindEach(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxkin.v1.SearchService/FindEach',
+            voxkin_dot_v1_dot_search__pb2.FindEachRequest.SerializeToString,
+            voxkin_dot_v1_dot_search__pb2.FindEachResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/voxkin.v1.SearchService/FindAll',
+            voxkin_dot_v1_dot_search__pb2.FindAllRequest.SerializeToString,
+            voxkin_dot_v1_dot_search__pb2.FindAllResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MapSimilarity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxkin.v1.SearchService/MapSimilarity',
+            voxkin_dot_v1_dot_search__pb2.MapSimilarityRequest.SerializeToString,
+            voxkin_dot_v1_dot_search__pb2.MapSimilarityResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15voxkin/v1/types.proto\x12\tvoxkin.v1\"-\n\nPositionNm\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x12\t\n\x01z\x18\x03 \x01(\x01\"R\n\x05\x42oxNm\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12#\n\x04stop\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\")\n\x06\x43ounts\x12\t\n\x01x\x18\x01 \x01(\r\x12\t\n\x01y\x18\x02 \x01(\r\x12\t\n\x01z\x18\x03 \x01(\r\"%\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\"K\n\nVectorGrid\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12 \n\x05shape\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\"d\n\x06\x43utOut\x12\x0e\n\x06voxels\x18\x01 \x01(\x0c\x12 \n\x05shape\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12(\n\nvoxel_type\x18\x03 \x01(\x0e\x32\x14.voxkin.v1.VoxelType*\x82\x01\n\tVoxelType\x12\x1a\n\x16VOXEL_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10VOXEL_TYPE_UINT8\x10\x01\x12\x15\n\x11VOXEL_TYPE_UINT16\x10\x02\x12\x14\n\x10VOXEL_TYPE_INT16\x10\x03\x12\x16\n\x12VOXEL_TYPE_FLOAT32\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15voxkin/v1/types.proto\x12\tvoxkin.v1\"-\n\nPositionNm\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x12\t\n\x01z\x18\x03 \x01(\x01\"R\n\x05\x42oxNm\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12#\n\x04stop\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\")\n\x06\x43ounts\x12\t\n\x01x\x18\x01 \x01(\r\x12\t\n\x01y\x18\x02 \x01(\r\x12\t\n\x01z\x18\x03 \x01(\r\"%\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\"5\n\x07Vectors\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\"K\n\nVectorGrid\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12 \n\x05shape\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\"d\n\x06\x43utOut\x12\x0e\n\x06voxels\x18\x01 \x01(\x0c\x12 \n\x05shape\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12(\n\nvoxel_type\x18\x03 \x01(\x0e\x32\x14.voxkin.v1.VoxelType*\x82\x01\n\tVoxelType\x12\x1a\n\x16VOXEL_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10VOXEL_TYPE_UINT8\x10\x01\x12\x15\n\x11VOXEL_TYPE_UINT16\x10\x02\x12\x14\n\x10VOXEL_TYPE_INT16\x10\x03\x12\x16\n\x12VOXEL_TYPE_FLOAT32\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxkin.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VOXELTYPE']._serialized_start=429
-  _globals['_VOXELTYPE']._serialized_end=559
+  _globals['_VOXELTYPE']._serialized_start=484
+  _globals['_VOXELTYPE']._serialized_end=614
   _globals['_POSITIONNM']._serialized_start=36
   _globals['_POSITIONNM']._serialized_end=81
   _globals['_BOXNM']._serialized_start=83
@@ -41,8 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTS']._serialized_end=208
   _globals['_VECTOR']._serialized_start=210
   _globals['_VECTOR']._serialized_end=247
-  _globals['_VECTORGRID']._serialized_start=249
-  _globals['_VECTORGRID']._serialized_end=324
-  _globals['_CUTOUT']._serialized_start=326
-  _globals['_CUTOUT']._serialized_end=426
+  _globals['_VECTORS']._serialized_start=249
+  _globals['_VECTORS']._serialized_end=302
+  _globals['_VECTORGRID']._serialized_start=304
+  _globals['_VECTORGRID']._serialized_end=379
+  _globals['_CUTOUT']._serialized_start=381
+  _globals['_CUTOUT']._serialized_end=481
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,16 @@ class Vector(_message.Message):
     dim: int
     def __init__(self, values: _Optional[bytes] = ..., dim: _Optional[int] = ...) -> None: ...
 
+class Vectors(_message.Message):
+    __slots__ = ("values", "count", "dim")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    values: bytes
+    count: int
+    dim: int
+    def __init__(self, values: _Optional[bytes] = ..., count: _Optional[int] = ..., dim: _Optional[int] = ...) -> None: ...
+
 class VectorGrid(_message.Message):
     __slots__ = ("values", "shape", "dim")
     VALUES_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,79 @@
+"""Who may enter, and how much they may ask for: the same for gRPC and the page.
+
+A caller shows a bearer token, which grants scopes and may have limits. Without a token file the
+door is open: such a server can be reached from its own machine only.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from embed.errors import ForbiddenError, QuotaError, UnauthenticatedError, VoxkinError
+from serve.metrics import Metrics
+from serve.quota import Allowances
+from serve.tokens import EVERYBODY, Grant, Scope, TokenFile
+
+
+class Door:
+    """The entrance of one server. Safe to use from many threads."""
+
+    def __init__(self, tokens: TokenFile | None, metrics: Metrics) -> None:
+        self._tokens = tokens
+        self._allowances = Allowances()
+        self._metrics = metrics
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked for a token."""
+        return self._tokens is None
+
+    def admit(self, authorization: str | None, scope: Scope) -> Grant:
+        """The grant of a caller who wants something of a scope.
+
+        Args:
+            authorization: the header, as in "Bearer vox_…".
+
+        Raises:
+            UnauthenticatedError: there is no token, or an unknown one.
+            ForbiddenError: it does not allow the scope.
+        """
+        if self._tokens is None:
+            return EVERYBODY
+        with self._counting_refusals(bool(authorization)):
+            grant = self._tokens.grant(authorization)
+            grant.require(scope)
+            return grant
+
+    @contextlib.contextmanager
+    def spending(self, grant: Grant) -> Iterator[None]:
+        """Counts the block as a call of a caller.
+
+        Raises:
+            QuotaError: they have used up what they may; the block is not begun.
+        """
+        with contextlib.ExitStack() as spent:
+            if grant is not EVERYBODY:
+                with self._counting_refusals(True):
+                    allowance = self._allowances.of(grant.name, grant.limits)
+                    spent.enter_context(allowance.spending())
+            yield
+
+    def reload(self) -> None:
+        """Reads the tokens now, if they changed."""
+        if self._tokens is not None:
+            self._tokens.reload()
+
+    @contextlib.contextmanager
+    def _counting_refusals(self, showed_token: bool) -> Iterator[None]:
+        try:
+            yield
+        except (UnauthenticatedError, ForbiddenError, QuotaError) as error:
+            self._metrics.refused.labels(_reason(error, showed_token)).inc()
+            raise
+
+
+def _reason(error: VoxkinError, showed_token: bool) -> str:
+    if isinstance(error, QuotaError):
+        return "quota"
+    if isinstance(error, ForbiddenError):
+        return "scope"
+    return "wrong token" if showed_token else "no token"

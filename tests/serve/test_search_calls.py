@@ -1,0 +1,145 @@
+"""Tests of serve/search_calls.py and serve/query_codec.py: over the wire as in process."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from embed import errors
+from serve.client import Client
+from serve.index import open_index
+from serve.labels import LabelTable
+from serve.probes import train_atlas_probe
+from serve.queries import Filters, Query, Wish
+from serve.served import ServedAtlas
+from serve.server import start_server
+from tests.serve.brute import write_segmentation
+from tests.served import INSIDE, make_served
+
+ANY = "127.0.0.1:0"
+OTHER = (420.0, 420.0, 555.0)
+BOX = ((100.0, 100.0, 30.0), (500.0, 450.0, 600.0))
+VECTOR = np.linspace(-1, 1, 16).astype(np.float32)
+CUT_OUT = np.random.default_rng(0).integers(1, 255, (5, 17, 17)).astype(np.uint8)
+QUERIES = {
+    "a place": Query(like_nm_xyz=(INSIDE,)),
+    "places and vectors": Query(
+        like_nm_xyz=(INSIDE, OTHER), like=(VECTOR,), unlike=(-VECTOR,), unlike_weight=0.25
+    ),
+    "the best": Query(like_nm_xyz=(INSIDE,), like=(VECTOR,), unlike=(-VECTOR,), mode="best"),
+    "a line": Query(like_nm_xyz=(INSIDE,), unlike_nm_xyz=(OTHER,), mode="linear"),
+    "a cut-out": Query(cut_out=CUT_OUT),
+    "a probe": Query(probe="side", probe_class="low"),
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    atlas = make_served(folder / "small").atlas
+    places = np.array([(x, 260.0, z) for x in (132, 196, 452, 548) for z in (375, 675)])
+    train_atlas_probe(atlas, LabelTable(places, ("low",) * 4 + ("high",) * 4), "side")
+    return ServedAtlas(atlas, open_index(atlas), write_segmentation(folder / "s.zarr"))
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    with start_server({"small": served}, ANY, ANY) as server:
+        with Client(server.grpc_address) as client:
+            yield client
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish(),
+        Wish(7, 100, Filters((BOX,), frozenset({112, 1, 0})), per_segment=2),
+        Wish(500, 0.0, Filters((), frozenset(), frozenset({112})), at_least=0.1),
+    ],
+)
+def test_a_search_is_the_one_made_in_process(client, served, query, wish):
+    there, here = client.find(query, wish), served.find(query, wish)
+
+    assert there == here
+    assert there.hits
+
+
+def test_pages_go_on_over_the_wire(client):
+    query, wish = QUERIES["places and vectors"], Wish(6, 100)
+    whole = client.find(query, Wish(12, 100))
+
+    first = client.find(query, wish)
+    second = client.find(query, dataclasses.replace(wish, page=first.next_page))
+
+    assert first.hits + second.hits == whole.hits
+
+
+def test_many_vectors_are_searched_in_one_call(client, served):
+    vectors = np.random.default_rng(1).normal(size=(9, 16)).astype(np.float32)
+    wish = Wish(4, filters=Filters((BOX,)))
+
+    assert client.find_each(vectors, wish) == served.find_each(vectors, wish)
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+def test_everything_above_a_similarity_is_streamed(client, served, query):
+    filters = Filters((BOX,))
+
+    there = list(client.find_all(query, 0.2, filters))
+
+    parts = served.find_all(query, 0.2, filters)
+    assert there == [hit for _, hits in parts for hit in hits]
+    assert there
+
+
+def test_a_stream_can_be_left(client):
+    found = client.find_all(Query(like=(VECTOR,)), -1.0)
+
+    some = list(itertools.islice(found, 5))
+    found.close()
+
+    assert len(some) == 5
+    assert client.find(Query(like=(VECTOR,))).hits
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+@pytest.mark.parametrize("query", [QUERIES["a place"], QUERIES["the best"]])
+def test_a_map_is_the_one_made_in_process(client, served, query, dtype):
+    there = client.map_similarity(query, BOX, dtype)
+
+    here = served.map_similarity(query, BOX, dtype)
+    assert there.values.dtype == here.values.dtype == dtype
+    np.testing.assert_array_equal(there.values, here.values)
+    assert (there.first_nm_xyz, there.step_nm_xyz) == (here.first_nm_xyz, here.step_nm_xyz)
+    assert (there.lowest, there.highest) == (here.lowest, here.highest)
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "words"),
+    [
+        (lambda c: c.find(Query(probe="nobody")), "NotFoundError", "no probe"),
+        (lambda c: c.find(Query(like=(np.ones(3),))), "RequestError", "16-dimensional"),
+        (lambda c: c.find(QUERIES["a place"], Wish(page=b"x")), "RequestError", "page token"),
+        (lambda c: c.find_each(np.ones(16)), "RequestError", "one a row"),
+        (lambda c: c.find_each(np.ones((2, 3))), "RequestError", "16-dimensional"),
+        (lambda c: c.find_each(np.ones((2, 16)), Wish(page=b"x")), "RequestError", "at a time"),
+        (lambda c: list(c.find_all(QUERIES["a place"], float("inf"))), "RequestError", "finite"),
+        (lambda c: c.map_similarity(QUERIES["a place"], BOX, "int4"), "RequestError", "float16"),
+        (
+            lambda c: c.map_similarity(QUERIES["a place"], ((9e6, 0, 0), (9e7, 1, 1))),
+            "OutOfBoundsError",
+            "no location lies",
+        ),
+    ],
+)
+def test_the_error_of_the_server_is_raised_again(client, ask, error, words):
+    with pytest.raises(getattr(errors, error), match=words):
+        ask(client)
+
+
+def test_an_atlas_that_is_opened_again_keeps_its_segmentation(served):
+    wish = Wish(5, filters=Filters((), frozenset({112})))
+
+    assert served.reopened().find(QUERIES["a place"], wish) == served.find(QUERIES["a place"], wish)
