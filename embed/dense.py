@@ -113,13 +113,18 @@ def embed_blocks(
     Yields:
         The boxes in the same order, and the embeddings of their cells.
     """
+
+    def embed(part: tuple[Box, np.ndarray]) -> tuple[Box, np.ndarray]:
+        cells, voxels = part
+        return cells, embed_block(backend, normaliser, grid, cells.shape, voxels)
+
+    if backend.parallel == 1:  # a thread of its own would cost it some percent
+        yield from map(embed, blocks)
+        return
     with ThreadPoolExecutor(backend.parallel, thread_name_prefix="voxkin-embed") as pool:
         upcoming = iter(blocks)
         while group := list(itertools.islice(upcoming, backend.parallel)):
-            found = pool.map(
-                lambda part: embed_block(backend, normaliser, grid, part[0].shape, part[1]), group
-            )
-            yield from zip((cells for cells, _ in group), found, strict=True)
+            yield from pool.map(embed, group)
 
 
 def embed_block(
