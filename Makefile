@@ -23,8 +23,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/voxkin demo $(DEMO_ARGS)
 
+# Two at a time, a file in one of them: much of the suite waits for processes that it has killed.
+# The seed has both collect the same tests in the same order.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -60,7 +60,7 @@ def bearer(token):
 
 @pytest.mark.parametrize("path", DATA)
 @pytest.mark.parametrize(
-    "headers", [{}, bearer(make_token()), {"cookie": "voxkin-token=x"}, {"cookie": ";=;;"}]
+    "headers", [{}, bearer(f"vox_{'b' * 43}"), {"cookie": "voxkin-token=x"}, {"cookie": ";=;;"}]
 )
 def test_nothing_of_an_atlas_is_told_without_a_token(http, path, headers):
     answer = http.get(path, headers=headers)
