@@ -62,6 +62,7 @@ class Counting:
         self._backend, self.encoder, self.operations = backend, backend.encoder, 0
         self.kind, self.precision = backend.kind, backend.precision
         self.platform, self.parallel = backend.platform, backend.parallel
+        self.fill = backend.fill
 
     def __call__(self, blocks):
         cells = self.encoder.config.cells(blocks.shape[1:])

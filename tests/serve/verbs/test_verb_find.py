@@ -48,6 +48,9 @@ def test_json_holds_the_same_hits(voxkin, atlas):
         "similarity",
         "segment",
         "source",
+        "exact",
+        "example",
+        "why",
     }
     assert ended.err == ""
 
