@@ -280,7 +280,7 @@ class Atlas:
 
     def embeddings(self, ids: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
         """The stored vectors of locations; zero vectors where there is no data."""
-        return self.store.read_at(self.grid.cells_of(ids))
+        return self.store.read_numbered(ids)
 
     @cached_property
     def extent_nm_xyz(self) -> tuple[XyzFloat, XyzFloat]:

@@ -5,6 +5,7 @@ Because every convolution is valid, an embedding is the same whichever block it 
 
 import itertools
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -101,7 +102,8 @@ def embed_blocks(
     normaliser: Normaliser,
     grid: Grid,
     blocks: Iterable[tuple[Box, Shaped[np.ndarray, "vz vy vx"]]],
-) -> Iterator[tuple[Box, Float32[np.ndarray, "z y x dim"]]]:
+    half: bool = False,
+) -> Iterator[tuple[Box, Float[np.ndarray, "z y x dim"]]]:
     """Embeds boxes of cells, several at a time where the backend has several devices.
 
     Args:
@@ -109,6 +111,7 @@ def embed_blocks(
         normaliser: of the grey values of the volume.
         grid: its field of view, and a stride that is a multiple of its own or divides it.
         blocks: cells, and the voxels that they see: `grid.voxels(cells)`.
+        half: whether embeddings are rounded to float16.
 
     Yields:
         The boxes in the same order, and the embeddings of their cells.
@@ -116,7 +119,7 @@ def embed_blocks(
 
     def embed(part: tuple[Box, np.ndarray]) -> tuple[Box, np.ndarray]:
         cells, voxels = part
-        return cells, embed_block(backend, normaliser, grid, cells.shape, voxels)
+        return cells, embed_block(backend, normaliser, grid, cells.shape, voxels, half)
 
     if backend.parallel == 1:  # a thread of its own would cost it some percent
         yield from map(embed, blocks)
@@ -133,7 +136,8 @@ def embed_block(
     grid: Grid,
     cells: Zyx,
     voxels: Shaped[np.ndarray, "vz vy vx"],
-) -> Float32[np.ndarray, "z y x dim"]:
+    half: bool = False,
+) -> Float[np.ndarray, "z y x dim"]:
     """Embeds a block of cells of a grid.
 
     A stride finer than the encoder's takes several passes, each shifted by one stride; where it is
@@ -145,14 +149,16 @@ def embed_block(
         grid: its field of view, and a stride that is a multiple of its own or divides it.
         cells: how many, ZYX.
         voxels: what they see.
+        half: whether embeddings are rounded to float16.
 
     Raises:
         DataError: a value is NaN or infinite.
     """
     if is_coarse(backend.encoder, grid.stride):
-        return _one_by_one(backend, normaliser, grid, cells, voxels)
-    grey = normaliser(voxels)
-    out = np.empty((*cells, backend.encoder.embedding_dim), np.float32)
+        alone = _one_by_one(backend, normaliser, grid, cells, voxels)
+        return alone.astype(np.float16) if half else alone
+    grey = normaliser(voxels, _scratch(voxels.shape))
+    out = np.empty((*cells, backend.encoder.embedding_dim), np.float16 if half else np.float32)
     config, steps = backend.encoder.config, _steps(backend.encoder, grid.stride)
     # Cells of one pass: few shapes, where a backend wants few.
     fill = backend.fill
@@ -168,9 +174,24 @@ def embed_block(
         if part.shape != shape:
             part = np.pad(part, [(0, n - m) for n, m in zip(shape, part.shape, strict=True)])
         z, y, x = (slice(None, None, e) for _, e in steps)
-        dense = backend(part[None])[0][z, y, x]
+        dense = backend(part[None], half)[0][z, y, x]
         out[kept] = dense[tuple(map(slice, out[kept].shape[:3]))]
     return out
+
+
+_OF_THREAD = threading.local()
+
+
+def _scratch(shape: tuple[int, ...]) -> Float32[np.ndarray, "vz vy vx"]:
+    """Memory that this thread normalises one block after the other in.
+
+    The system clears fresh memory first, which costs a percent of the network.
+    """
+    size = math.prod(shape)
+    kept: np.ndarray | None = getattr(_OF_THREAD, "kept", None)
+    if kept is None or kept.size < size:
+        kept = _OF_THREAD.kept = np.empty(size, np.float32)
+    return kept[:size].reshape(shape)
 
 
 def is_coarse(encoder: TrainedEncoder, stride: Zyx) -> bool:

@@ -36,4 +36,5 @@ def dense_parts(
     void = voids_on_grid(voxels, local, shard.shape) | ~wanted
     tiles = (tile for tile in local.cells.tiles(info.block) if not void[tile.slices].all())
     blocks = ((tile, voxels[local.voxels(tile).slices]) for tile in tiles)
-    return void, embed_blocks(backend, info.normaliser, local, blocks)
+    half = info.quantiser is None
+    return void, embed_blocks(backend, info.normaliser, local, blocks, half)

@@ -222,7 +222,7 @@ class Job:
         counts, plan = (shard.size, int(void.sum()), unwanted), self.atlas.plan(shard)
         if void.all():
             return None, Mark("void", "", *counts, "", plan)
-        return out, Mark("done", digest(out.tobytes()), *counts, "", plan, name(self.backend))
+        return out, Mark("done", digest(out.data), *counts, "", plan, name(self.backend))
 
     def _fill(
         self, out: np.ndarray, cells: Box, voxels: np.ndarray, wanted: Bool[np.ndarray, "z y x"]

@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float, Float32, Shaped
 
 from embed.errors import DataError
 from embed.geometry import Box, zyx
@@ -29,8 +29,16 @@ class Normaliser:
     centre: float
     scale: float
 
-    def __call__(self, voxels: Shaped[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    def __call__(
+        self,
+        voxels: Shaped[np.ndarray, "*shape"],
+        out: Float32[np.ndarray, "*shape"] | None = None,
+    ) -> Float32[np.ndarray, "*shape"]:
         """Normalised grey values, cut off at 5 deviations.
+
+        Args:
+            voxels: grey values as they are in the volume.
+            out: where to write them; in memory of their own if not given.
 
         Raises:
             DataError: a value is NaN or infinite.
@@ -42,7 +50,7 @@ class Normaliser:
                     f"{int((~np.isfinite(voxels)).sum())} values are NaN or infinite; replace "
                     "them with 0, which counts as missing"
                 )
-        out = np.empty(voxels.shape, np.float32)
+        out = np.empty(voxels.shape, np.float32) if out is None else out
         # Section by section, in place: what a section takes stays in the processor's cache.
         for section in range(len(voxels)):
             grey = out[section : section + 1]
@@ -71,9 +79,9 @@ def measure(volume: Volume, seed: int = 0) -> Normaliser:
                 f"{volume.name} holds NaN or infinite values, as at voxel (ZYX) "
                 f"{zyx(place)}; replace them with 0, which counts as missing"
             )
-        values.append(voxels[voxels != 0].astype(np.float32))
+        values.append(voxels[voxels != 0])
     grey = np.concatenate(values)
-    low, middle, high = np.percentile(grey, (25, 50, 75)) if grey.size else (0.0, 0.0, 0.0)
+    low, middle, high = _quartiles(grey) if grey.size else (0.0, 0.0, 0.0)
     scale = (high - low) / 1.349 or float(grey.std() if grey.size else 0)
     if scale == 0:
         raise DataError(
@@ -81,6 +89,17 @@ def measure(volume: Volume, seed: int = 0) -> Normaliser:
             "there is nothing to learn from; is this the right array and level?"
         )
     return Normaliser(float(middle), float(scale))
+
+
+def _quartiles(grey: Shaped[np.ndarray, " n"]) -> Float[np.ndarray, " 3"]:
+    quarters = np.array((0.25, 0.5, 0.75))
+    if grey.dtype not in (np.uint8, np.uint16):
+        return np.quantile(grey.astype(np.float32), quarters)
+    # Counted, which is ten times as fast as sorting, and gives the same.
+    upto = np.cumsum(np.bincount(grey))
+    rank = quarters * (grey.size - 1)
+    low, high = (np.searchsorted(upto, end(rank), side="right") for end in (np.floor, np.ceil))
+    return low + (high - low) * (rank % 1)
 
 
 def _spread(box: Box, rng: np.random.Generator) -> list[Box]:

@@ -24,9 +24,9 @@ def voids_on_grid(
 def _mostly_missing(
     voxels: Shaped[np.ndarray, "vz vy vx"], grid: Grid, cells: Zyx
 ) -> Bool[np.ndarray, "z y x"]:
-    missing = voxels == 0
-    if not missing.any():
+    if np.count_nonzero(voxels) == voxels.size:  # several times as fast as to compare
         return np.zeros(cells, bool)
+    missing = voxels == 0
     starts = [np.arange(n) * step for n, step in zip(cells, grid.stride, strict=True)]
     stops = [a + fov for a, fov in zip(starts, grid.fov, strict=True)]
     return _counts(missing, starts, stops) >= VOID_SHARE * np.prod(grid.fov)

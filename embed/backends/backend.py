@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from numpy import ndarray
 
 from embed.checkpoint import TrainedEncoder
@@ -44,9 +44,14 @@ class Backend(Protocol):
         ...
 
     def __call__(
-        self, blocks: Float32[ndarray, "batch z y x"]
-    ) -> Float32[ndarray, "batch cz cy cx dim"]:
+        self, blocks: Float32[ndarray, "batch z y x"], half: bool = False
+    ) -> Float[ndarray, "batch cz cy cx dim"]:
         """Embeds every field of view of a batch of normalised blocks, the encoder's stride apart.
+
+        Args:
+            blocks: normalised grey values.
+            half: gives float16, rounded from the float32 that is given else; NumPy takes as long
+                for it as a percent of the network.
 
         Returns:
             Vectors of length 1.

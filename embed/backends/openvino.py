@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from embed.backends.backend import Kind, Precision
 from embed.checkpoint import TrainedEncoder, named_parameters
@@ -62,13 +62,13 @@ class OpenVinoBackend:
         self.precision = precision
 
     def __call__(
-        self, blocks: Float32[np.ndarray, "batch z y x"]
-    ) -> Float32[np.ndarray, "batch cz cy cx dim"]:
+        self, blocks: Float32[np.ndarray, "batch z y x"], half: bool = False
+    ) -> Float[np.ndarray, "batch cz cy cx dim"]:
         """Embeds every field of view of a batch of normalised blocks."""
         config = self.encoder.config
         z, y, x = map(slice, config.voxels(config.cells(zyx(blocks.shape[1:]))))
         whole = blocks[:, z, y, x]  # without what is left over behind the last field of view
-        wanted = _Wanted(self.encoder.fingerprint, self.precision, threads(), self.encoder)
+        wanted = _Wanted(self.encoder.fingerprint, self.precision, threads(), half, self.encoder)
         lock, network = _compiled(wanted)
         with lock:  # it uses every core by itself
             return np.array(network(np.ascontiguousarray(whole), share_inputs=True)[0])
@@ -81,10 +81,11 @@ class _Wanted:
     fingerprint: str
     precision: Precision
     threads: int
+    half: bool
     encoder: TrainedEncoder = dataclasses.field(compare=False, repr=False)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _compiled(wanted: _Wanted) -> tuple[threading.Lock, Any]:
     """One per process, for blocks of any shape, which then share its memory."""
     options = {
@@ -92,7 +93,8 @@ def _compiled(wanted: _Wanted) -> tuple[threading.Lock, Any]:
         "INFERENCE_NUM_THREADS": wanted.threads,
         "NUM_STREAMS": 1,
     }
-    return threading.Lock(), _core().compile_model(_model(wanted.encoder), "CPU", options)
+    model = _model(wanted.encoder, wanted.half)
+    return threading.Lock(), _core().compile_model(model, "CPU", options)
 
 
 @functools.cache
@@ -114,7 +116,7 @@ def _openvino() -> Any:
     return openvino
 
 
-def _model(encoder: TrainedEncoder) -> Any:
+def _model(encoder: TrainedEncoder, half: bool) -> Any:
     openvino = _openvino()
     op = openvino.opset13
     config, network = encoder.config, _Layers(named_parameters(encoder))
@@ -128,7 +130,8 @@ def _model(encoder: TrainedEncoder) -> Any:
     x = op.transpose(network.linear(x, "['head']"), network.whole([0, 2, 3, 4, 1]))
     squares = op.reduce_sum(op.multiply(x, x), network.whole([-1]), True)
     unit = op.divide(x, op.sqrt(op.maximum(squares, network.number(1e-12))))
-    return openvino.Model([unit], [block], "encoder")
+    result = op.convert(unit, np.float16) if half else unit
+    return openvino.Model([result], [block], "encoder")
 
 
 class _Layers:

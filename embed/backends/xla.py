@@ -7,7 +7,7 @@ import threading
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, PyTree
+from jaxtyping import Array, Float, Float32, PyTree
 
 from embed.backends.backend import Kind, Precision
 from embed.checkpoint import TrainedEncoder
@@ -35,13 +35,15 @@ class XlaBackend:
         return len(self._devices) * (1 if self.platform == "cpu" else 2)
 
     def __call__(
-        self, blocks: Float32[np.ndarray, "batch z y x"]
-    ) -> Float32[np.ndarray, "batch cz cy cx dim"]:
+        self, blocks: Float32[np.ndarray, "batch z y x"], half: bool = False
+    ) -> Float[np.ndarray, "batch cz cy cx dim"]:
         """Embeds every field of view of a batch of normalised blocks."""
         with self._lock:
             turn = next(self._turn)
         placed = jax.device_put(jnp.asarray(blocks, self.precision), self._devices[turn])
-        return np.asarray(self.encoder.run(self._params(turn), placed))
+        found = self.encoder.run(self._params(turn), placed)
+        # Rounded where it is: half as much is copied from the device.
+        return np.asarray(found.astype(jnp.float16) if half else found)
 
     def _params_on(self, turn: int) -> PyTree[Array]:
         return jax.device_put(self.encoder.params, self._devices[turn])

@@ -103,6 +103,27 @@ def test_single_cells_read_what_was_written_in_the_order_asked(full):
     np.testing.assert_array_equal(found, written[tuple(cells.T)])
 
 
+def test_numbered_cells_read_the_same_in_memory_as_in_the_store(store):
+    written = vectors(FIRST)
+    store.write(FIRST, written)
+    numbers = np.array([0, 3, store.cells.size - 1, 19, 0])
+    cells = np.stack(np.unravel_index(numbers, SHAPE), axis=-1)
+    stored = store.read_numbered(numbers)
+
+    kept = store.keep(4 * store.cells.size * DIM)
+
+    assert kept
+    np.testing.assert_array_equal(stored, store.read_at(cells))
+    np.testing.assert_array_equal(store.read_numbered(numbers), stored)
+    for bad in (-1, store.cells.size):
+        with pytest.raises(OutOfBoundsError, match=f"no cell {bad}: they run from 0 to 1709"):
+            store.read_numbered(np.array([0, bad]))
+
+
+def test_vectors_are_not_held_in_memory_where_they_take_more_than_they_may(store):
+    assert not store.keep(4 * store.cells.size * DIM - 1)
+
+
 @pytest.mark.parametrize(
     ("box", "whole"),
     [

@@ -88,7 +88,25 @@ def test_values_are_cut_off_at_five_deviations():
     np.testing.assert_array_equal(grey, [-5, -1, 0, 2, 5])
 
 
+def test_values_can_be_written_where_others_were():
+    kept = np.full(3, 7, np.float32)
+
+    grey = Normaliser(100.0, 10.0)(np.array([90, 100, 120], np.uint8), kept)
+
+    assert grey is kept
+    np.testing.assert_array_equal(kept, [-1, 0, 2])
+
+
 def test_integers_too_large_for_their_type_do_not_wrap():
     grey = Normaliser(40000.0, 10000.0)(np.array([0, 65535], np.uint16))
 
     np.testing.assert_allclose(grey, [-4, 2.5535])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_quartiles_that_are_counted_are_those_of_the_same_values_as_floats(
+    noise, dtype, write_volume
+):
+    counted = measure(write_volume(noise.astype(dtype), name="counted.zarr"))
+
+    assert counted == measure(write_volume(noise.astype(np.float32), name="sorted.zarr"))

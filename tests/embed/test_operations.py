@@ -64,10 +64,10 @@ class Counting:
         self.platform, self.parallel = backend.platform, backend.parallel
         self.fill = backend.fill
 
-    def __call__(self, blocks):
+    def __call__(self, blocks, half=False):
         cells = self.encoder.config.cells(blocks.shape[1:])
         self.operations += len(blocks) * of_block(self.encoder.config, cells)
-        return self._backend(blocks)
+        return self._backend(blocks, half)
 
 
 @pytest.mark.parametrize("stride", [(2, 2, 2), (1, 2, 1), (1, 1, 1), (4, 2, 2), (4, 4, 4)])

@@ -66,6 +66,15 @@ def test_a_field_of_view_alone_has_the_embedding_that_it_has_in_a_block(kind, na
     np.testing.assert_allclose(alone[0, 0, 0, 0], backend(blocks)[0, z, y, x], atol=1e-5)
 
 
+def test_half_is_what_numpy_rounds_the_embeddings_to(kind, name):
+    backend, blocks = backend_of(kind, name), tissue_for(name)
+
+    found = backend(blocks, half=True)
+
+    assert found.dtype == np.float16
+    np.testing.assert_array_equal(found, backend(blocks).astype(np.float16))
+
+
 def test_a_block_of_zeros_has_an_embedding_of_numbers(kind, name):
     found = backend_of(kind, name)(np.zeros_like(tissue_for(name)))
 
