@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 BENCH ?=
 
-.PHONY: demo test check fix proto bench bench-dense clean
+.PHONY: demo test check fix proto bench bench-dense bench-search clean
 
 # What the demo and the verbs need, and no more.
 $(VENV)/installed: pyproject.toml
@@ -23,10 +23,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/voxkin demo $(DEMO_ARGS)
 
-# Two at a time, a file in one of them: much of the suite waits for processes that it has killed.
-# The seed has both collect the same tests in the same order.
+# Two at a time, since much of the suite waits for processes that it has killed; tests/conftest.py
+# says what stays together. The seed has both collect the same tests in the same order.
 test: $(VENV)/installed-dev
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n 2
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -54,6 +54,15 @@ bench: $(VENV)/installed-dev
 # Without what may have been set to choose other kernels than the fastest.
 bench-dense: $(VENV)/installed-bench
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m tests.benchmarks.bench_dense $(BENCH)
+
+# The libraries to compare with; where they cannot be installed the benchmark says which are missing.
+$(VENV)/installed-bench-search: $(VENV)/installed-dev
+	-$(BIN)/python -m pip install --quiet --group bench-search
+	touch $@
+
+# On one thread, like those it compares with.
+bench-search: $(VENV)/installed-bench-search
+	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_search $(BENCH)
 
 clean:
 	rm -rf $(VENV) build dist .jax_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -35,12 +35,23 @@ def joined_cluster(**resources: int) -> Iterator[Any]:
 
         cluster = Cluster()
         try:
-            add_node(cluster, _system_config=_HEALTH, **resources)
+            _add_head(cluster, **resources)
             ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
             yield cluster
         finally:
             ray.shutdown()
             cluster.shutdown()
+
+
+def _add_head(cluster: Any, **resources: int) -> None:
+    """Once more where the machine is so busy that the first does not begin within 30 seconds."""
+    try:
+        add_node(cluster, _system_config=_HEALTH, **resources)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        cluster.shutdown()
+        add_node(cluster, _system_config=_HEALTH, **resources)
 
 
 def add_node(cluster: Any, **options: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Strict JAX, a compile cache, and the shared data where they lie beside the checkout."""
+"""Strict JAX that compiles fast, who runs what, and the shared data beside the checkout."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 # Before jax is imported anywhere: compiled programs are kept between runs (five times faster).
@@ -9,10 +10,31 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+# Most of what a test of training takes is to compile; without optimisation less than half of it.
+FAST_TO_COMPILE = "--xla_backend_optimization_level=0"
+os.environ.setdefault("XLA_FLAGS", FAST_TO_COMPILE)
 
 import pytest  # noqa: E402  the environment above must come first
 
 SHARED = Path(os.environ.get("VOXKIN_SHARED", ROOT.parent / "shared"))
+
+
+ON_RAY = ("tests/distributed/", "tests/embed/engines/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Has one process run a whole file, whose fixtures are costly, and one all that starts Ray.
+
+    Two Rays that start at once on two cores take longer than Ray waits for itself.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "ray" if nodeid.startswith(ON_RAY) else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

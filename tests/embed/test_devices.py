@@ -12,12 +12,13 @@ import pytest
 from embed.devices import make_mesh, own_crops, spread
 from embed.errors import ConfigError
 from embed.sampling import Batch
+from tests.conftest import FAST_TO_COMPILE
 
 ROOT = Path(__file__).parents[2]
 
 
 def start(out, devices, *distributed):
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{FAST_TO_COMPILE} --xla_force_host_platform_device_count={devices}"
     command = [sys.executable, "-m", "tests.embed.on_devices", str(out), *map(str, distributed)]
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

@@ -70,6 +70,11 @@ class Survivor:
             self.said.append(self.pipe.recv())
         return self.said[-1][1]
 
+    def hear_next(self, word):
+        """Waits until it says a word once more."""
+        self.said.append(self.pipe.recv())
+        self.hear(word)
+
     def go_on(self):
         """Lets it go on with the atlas that it opened."""
         self.hear("open")
@@ -142,16 +147,16 @@ def test_a_job_that_is_killed_twenty_times_does_every_shard_once_and_ends_as_if_
     alone.hear("done")
     began = time.monotonic()
     alone.end()
-    # Twenty moments of two thirds of its time; the rest is for what a kill undoes, and for haste.
-    moments = np.sort(np.random.default_rng(0).uniform(0, 0.67, KILLS))
-    pauses = np.diff(moments, prepend=0) * (time.monotonic() - began)
+    # Each after so many shards, and some part of what the next ones take.
+    rng, a_shard_s = np.random.default_rng(0), (time.monotonic() - began) / 210
 
     done, kept = [], {}
-    for pause in pauses:
+    for shards in rng.integers(1, 9, KILLS):
         child = start(atlas.path)
         child.go_on()
-        child.hear("done")
-        time.sleep(pause)
+        for _ in range(shards):
+            child.hear_next("done")
+        time.sleep(rng.uniform(0, 2 * a_shard_s))
         assert child.kill() == -signal.SIGKILL
         now = traces(atlas)
         assert kept.items() <= now.items(), "what was done stays as it is"

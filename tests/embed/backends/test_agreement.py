@@ -14,6 +14,7 @@ from embed.backends.backend import AGREE, Backend
 from embed.backends.openvino import OpenVinoBackend
 from embed.errors import ConfigError
 from embed.threads import THREADS
+from tests.conftest import FAST_TO_COMPILE
 from tests.embed.backends.conftest import CONFIGS, PRETRAINED, backend_of, encoder_named, tissue_for
 
 ROOT = Path(__file__).parents[3]
@@ -187,7 +188,7 @@ def elsewhere(folder, **environment):
 @pytest.mark.parametrize(
     ("environment", "devices"),
     [
-        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, 4),
+        ({"XLA_FLAGS": f"{FAST_TO_COMPILE} --xla_force_host_platform_device_count=4"}, 4),
         ({"VOXKIN_THREADS": "1", "NPROC": "1", "OMP_NUM_THREADS": "1"}, 1),
     ],
 )
