@@ -1,7 +1,7 @@
 """Classifiers fitted on few labels: how far a handful of clicks goes."""
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Past this a forest's scores no longer rise on our volumes; below it they wobble.
 _TREES = 100
+# Rows from which two threads save a forest more than it costs to hand them the trees.
+_SHARED = 2000
 
 
 def draw(
@@ -38,9 +40,7 @@ class Probe:
         from sklearn.preprocessing import StandardScaler
 
         if classifier == "forest":
-            self._model = RandomForestClassifier(
-                _TREES, class_weight="balanced", random_state=seed, n_jobs=2
-            )
+            self._model = RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed)
         else:
             regression = LogisticRegression(C=c, class_weight="balanced", max_iter=3000, tol=1e-3)
             self._model = make_pipeline(StandardScaler(), regression)
@@ -49,16 +49,21 @@ class Probe:
         """Fits on these rows alone; standardisation is theirs too."""
         # The matrices are small: threads of BLAS wait for each other and double the time.
         with _threads().limit(limits=1, user_api="blas"):
-            self._model.fit(rows.astype(np.float64), labels)
+            self._model_for(rows).fit(rows.astype(np.float64), labels)
         return self
 
     def probabilities(self, rows: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n classes"]:
         """Probability of each class, in the order of their sorted labels."""
-        return self._model.predict_proba(rows.astype(np.float64))
+        return self._model_for(rows).predict_proba(rows.astype(np.float64))
 
     def predict(self, rows: Shaped[np.ndarray, "n dim"]) -> Shaped[np.ndarray, " n"]:
         """The most probable label of each row."""
-        return self._model.predict(rows.astype(np.float64))
+        return self._model_for(rows).predict(rows.astype(np.float64))
+
+    def _model_for(self, rows: Shaped[np.ndarray, "n dim"]) -> Any:
+        if hasattr(self._model, "n_jobs"):  # a forest
+            self._model.n_jobs = 2 if len(rows) >= _SHARED else 1
+        return self._model
 
 
 @functools.cache
