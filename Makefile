@@ -17,7 +17,7 @@ $(VENV)/installed: pyproject.toml
 
 # The tools that check and test, and the extras that the tests cover.
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[ingest,parquet,openvino,ray]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[ingest,parquet,openvino,fleet]'
 	touch $@
 
 demo: $(VENV)/installed

@@ -1,17 +1,18 @@
-"""Lets gRPC calls in: checks the caller's token and its limits, and notes the call in the log."""
+"""Lets gRPC calls in: checks the caller's token, and has the call followed to its end."""
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import grpc
 
 from embed.errors import VoxkinError
+from serve.calls import Follower
 from serve.door import Door
 from serve.logs import log_call
+from serve.metrics import Metrics
 from serve.status import abort_call
-from serve.tokens import Grant, Scope
+from serve.tokens import EVERYBODY, Grant, Scope
 
 _READ = (
     "voxkin.v1.SearchService",
@@ -28,12 +29,8 @@ _METHODS: dict[str, Scope] = {
 # needs one.
 _OPEN = "/grpc.health.v1.Health/Check"
 
-_MAKE = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
+# gRPC runs a call's interceptor and its method in one context, in different threads.
+_grant: ContextVar[Grant] = ContextVar("grant")
 
 
 def scope_of(method: str) -> Scope:
@@ -49,75 +46,37 @@ def scope_of(method: str) -> Scope:
 class AdmittingInterceptor(grpc.ServerInterceptor):
     """Refuses calls that the door does not let in, before their message is read."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, door: Door, metrics: Metrics) -> None:
+        self._door, self._metrics = door, metrics
+        # What calls of a method are given, and the scope they need; made when it is first called.
+        self._known: dict[str, tuple[Any, Scope]] = {}
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Any],
         details: grpc.HandlerCallDetails,
     ) -> Any:
-        handler = continuation(details)
-        if details.method == _OPEN:
+        method = details.method
+        handler, scope = self._known.get(method) or self._look_up(continuation(details), method)
+        if method == _OPEN:
+            _grant.set(EVERYBODY)
             return handler
-        # What this version does not know needs a token, but no scope, to be told so.
-        scope = "read" if handler is None else scope_of(details.method)
         metadata = details.invocation_metadata
         shown = [str(value) for key, value in metadata if key == "authorization"]
         try:
-            grant = self._door.admit(shown[0] if shown else None, scope)
+            _grant.set(self._door.admit(shown[0] if shown else None, scope))
         except VoxkinError as error:
-            return _refusing(error, details.method if handler else "unknown")
+            return _refusing(error, method if handler else "unknown")
+        return handler
+
+    def _look_up(self, handler: Any, method: str) -> tuple[Any, Scope]:
         if handler is None:
-            return None
-        return self._admitted(handler, details.method, grant)
-
-    def _admitted(self, handler: Any, method: str, grant: Grant) -> Any:
-        streams = handler.response_streaming
-        call = (
-            (handler.stream_stream if streams else handler.stream_unary)
-            if handler.request_streaming
-            else (handler.unary_stream if streams else handler.unary_unary)
-        )
-        if getattr(call, "experimental_non_blocking", False):
-            return handler  # Health's Watch, which must not be made to hold a thread
-
-        def unary(request: object, context: grpc.ServicerContext) -> object:
-            with self._noted(method, grant, context):
-                return call(request, context)
-
-        def streaming(request: object, context: grpc.ServicerContext) -> Iterator[object]:
-            with self._noted(method, grant, context):
-                yield from call(request, context)
-
-        return _MAKE[handler.request_streaming, streams](
-            streaming if streams else unary,
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
-
-    @contextlib.contextmanager
-    def _noted(self, method: str, grant: Grant, context: Any) -> Iterator[None]:
-        begun, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
-        try:
-            with contextlib.ExitStack() as spent:
-                try:
-                    spent.enter_context(self._door.spending(grant))
-                except VoxkinError as error:
-                    abort_call(error, method, context)
-                yield
-            code = grpc.StatusCode.OK
-        except GeneratorExit:
-            code = grpc.StatusCode.CANCELLED
-            raise
-        finally:
-            log_call(
-                protocol="grpc",
-                method=method,
-                status=(context.code() or code).name,
-                seconds=time.perf_counter() - begun,
-                token=grant.name,
-            )
+            # What this version does not know needs a token, but no scope, to be told so.
+            return None, "read"
+        follower = Follower(method, self._door, self._metrics, _grant, logs=method != _OPEN)
+        known = follower.following(handler), scope_of(method)
+        self._known[method] = known
+        return known
 
 
 def _refusing(error: VoxkinError, method: str) -> Any:

@@ -52,6 +52,7 @@ class AtlasSummary:
         probes: names of its probes, in order.
         has_projection: whether its map has been made.
         has_encoder: whether it can embed cut-outs.
+        masks: names of the masks that searches can be limited to, in order.
     """
 
     name: str
@@ -70,6 +71,7 @@ class AtlasSummary:
     probes: tuple[str, ...]
     has_projection: bool
     has_encoder: bool
+    masks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -49,6 +49,7 @@ def atlas(summary: AtlasSummary) -> atlas_pb2.Atlas:
         probes=summary.probes,
         has_projection=summary.has_projection,
         has_encoder=summary.has_encoder,
+        masks=summary.masks,
     )
 
 
@@ -75,6 +76,7 @@ def read_atlas(message: atlas_pb2.Atlas) -> AtlasSummary:
         probes=tuple(message.probes),
         has_projection=message.has_projection,
         has_encoder=message.has_encoder,
+        masks=tuple(message.masks),
     )
 
 

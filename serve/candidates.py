@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt64
 
+from serve.caller import require_caller
 from serve.suppression import suppress
 
 FIRST_FETCH = 1000
@@ -173,6 +174,10 @@ def _reaches(supplies: Sequence[Supply], at_least: float) -> bool:
 def _merged(supplies: Sequence[Supply]) -> Gathered:
     """What is known to be best among all: below the highest floor, better ones may be missing."""
     batches = [supply.batch for supply in supplies]
+    if len(batches) == 1:  # and in order, down to its own floor
+        (one,) = batches
+        which = np.zeros(len(one.ids), np.int64)
+        return Gathered(which, one.ids, one.similarities, len(one.ids), one.everything)
     floor = max(batch.floor for batch in batches)
     counts = [int((batch.similarities >= floor).sum()) for batch in batches]
     cut = list(zip(batches, counts, strict=True))
@@ -234,5 +239,6 @@ def _refill(supplies: Sequence[Supply]) -> bool:
     if not hungry or (highest.spent and highest.batch.open_end):
         return False
     for supply in hungry:
+        require_caller()
         supply.more()
     return True

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from embed.errors import RequestError
-from serve import atlas_codec, codec
+from serve import atlas_codec, codec, query_codec
 from serve.access import Access
 from serve.address import parse_address
 from serve.answers import AtlasSummary, CutOutEmbeddings, ProbeSummary
@@ -27,6 +27,7 @@ from serve.pb.voxkin.v1 import (
 )
 from serve.probes import MapSummary
 from serve.projection_table import Points
+from serve.queries import Filters
 from serve.remote import RemoteAtlas
 from serve.search_calls import SearchCalls
 from serve.status import error_of
@@ -105,6 +106,7 @@ class Client(SearchCalls):
         vector: Float[np.ndarray, " dim"] | Sequence[float] | None = None,
         k: int = 10,
         min_separation_nm: float | None = None,
+        filters: Filters = Filters(),
         atlas: str | None = None,
     ) -> SearchResult:
         """The `k` places most like a place, or most like a vector.
@@ -115,9 +117,12 @@ class Client(SearchCalls):
             k: number of hits, 1 to 10,000.
             min_separation_nm: least distance between two hits and to the query; the longest edge
                 of a field of view where it is not said.
+            filters: which places may be found.
             atlas: name of the atlas.
         """
         request = codec.find_request(atlas or "", position_nm_xyz, vector, k, min_separation_nm)
+        if filters:
+            request.filters.CopyFrom(query_codec.filters(filters))
         with self._reporting():
             answer = self._search.FindSimilar(request, timeout=self._timeout_s)
         return codec.read_search_result(answer)
@@ -129,6 +134,7 @@ class Client(SearchCalls):
         position_nm_xyz: Sequence[float],
         k: int = 10,
         min_separation_nm: float | None = None,
+        filters: Filters = Filters(),
     ) -> JointResult:
         """The `k` places of several atlases most like a place; see `serve.together`.
 
@@ -139,6 +145,7 @@ class Client(SearchCalls):
             position_nm_xyz: the place in nm, XYZ.
             k: number of hits, 1 to 10,000.
             min_separation_nm: as in `find_similar`, between places of the same volume.
+            filters: which places of each atlas may be found.
         """
         if not atlases:
             raise RequestError("name the atlases to search together: at least one")
@@ -146,7 +153,7 @@ class Client(SearchCalls):
             name: RemoteAtlas(self.describe(name), functools.partial(self.find_similar, atlas=name))
             for name in atlases
         }
-        return find_together(searched, position_nm_xyz, k, min_separation_nm)
+        return find_together(searched, position_nm_xyz, k, min_separation_nm, filters)
 
     def embed(
         self, cutout: Shaped[np.ndarray, "z y x"], atlas: str | None = None

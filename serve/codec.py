@@ -183,6 +183,7 @@ def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
         exact=result.exact,
         query_vector=None if result.query_vector is None else vector(result.query_vector),
         next_page_token=result.next_page,
+        missing=result.missing,
     )
 
 
@@ -215,6 +216,7 @@ def read_search_result(message: search_pb2.FindSimilarResponse) -> SearchResult:
         if message.HasField("query_vector")
         else None,
         next_page=message.next_page_token,
+        missing=message.missing,
     )
 
 

@@ -5,7 +5,6 @@ door is open: such a server can be reached from its own machine only.
 """
 
 import contextlib
-from collections.abc import Iterator
 
 from embed.errors import ForbiddenError, QuotaError, UnauthenticatedError, VoxkinError
 from serve.metrics import Metrics
@@ -38,37 +37,35 @@ class Door:
         """
         if self._tokens is None:
             return EVERYBODY
-        with self._counting_refusals(bool(authorization)):
+        try:
             grant = self._tokens.grant(authorization)
             grant.require(scope)
-            return grant
+        except (UnauthenticatedError, ForbiddenError) as error:
+            self._count_refusal(error, bool(authorization))
+            raise
+        return grant
 
-    @contextlib.contextmanager
-    def spending(self, grant: Grant) -> Iterator[None]:
-        """Counts the block as a call of a caller.
+    def spending(self, grant: Grant) -> contextlib.AbstractContextManager[None]:
+        """Begins a call of a caller, which ends with the block that is entered at once.
 
         Raises:
-            QuotaError: they have used up what they may; the block is not begun.
+            QuotaError: they have used up what they may; no call was begun.
         """
-        with contextlib.ExitStack() as spent:
-            if grant is not EVERYBODY:
-                with self._counting_refusals(True):
-                    allowance = self._allowances.of(grant.name, grant.limits)
-                    spent.enter_context(allowance.spending())
-            yield
+        if grant is EVERYBODY:
+            return contextlib.nullcontext()
+        try:
+            return self._allowances.of(grant.name, grant.limits).spending()
+        except QuotaError as error:
+            self._count_refusal(error, True)
+            raise
 
     def reload(self) -> None:
         """Reads the tokens now, if they changed."""
         if self._tokens is not None:
             self._tokens.reload()
 
-    @contextlib.contextmanager
-    def _counting_refusals(self, showed_token: bool) -> Iterator[None]:
-        try:
-            yield
-        except (UnauthenticatedError, ForbiddenError, QuotaError) as error:
-            self._metrics.refused.labels(_reason(error, showed_token)).inc()
-            raise
+    def _count_refusal(self, error: VoxkinError, showed_token: bool) -> None:
+        self._metrics.refused.labels(_reason(error, showed_token)).inc()
 
 
 def _reason(error: VoxkinError, showed_token: bool) -> str:

@@ -10,7 +10,6 @@ from serve.arguments import (
     Count,
     Flag,
     Folder,
-    Name,
     Number,
     Region,
     Size,
@@ -18,6 +17,7 @@ from serve.arguments import (
     Word,
     left_out,
 )
+from serve.engine_flags import EngineFlags
 
 Price = Annotated[float | None, left_out(float, "X"), tyro.conf.arg(help_behavior_hint="")]
 
@@ -96,21 +96,13 @@ class HowFlags:
 
 
 @dataclasses.dataclass(frozen=True)
-class WhereFlags:
+class WhereFlags(EngineFlags):
     """Where it runs.
 
     Attributes:
-        engine: process (here), workers (several processes here) or ray.
-        workers: how many, with --engine workers; one per core if not given.
-        threads: cores of each task, with --engine ray.
-        address: HOST:PORT of a Ray cluster, or auto; a Ray of its own if not given.
         part: I/N for the I-th (from 0) of N jobs that share the atlas, as in a job array.
     """
 
-    engine: Name = "process"
-    workers: Whole = None
-    threads: Count = 1
-    address: Word = None
     part: Word = None
 
 

@@ -5,10 +5,13 @@ from typing import Annotated, Literal
 
 import tyro
 
+from embed.atlas import Atlas
 from embed.errors import ConfigError
 from embed.geometry import XyzFloat
+from embed.regions import require_mask
+from embed.volume import Volume, open_volume
 from serve.arguments import Whole, Word, left_out, parse_position
-from serve.queries import BoxNm, Filters, Query
+from serve.queries import BoxNm, ClassFilter, Filters, Query
 
 Places = tyro.conf.UseAppendAction[
     Annotated[tuple[str, ...], tyro.conf.arg(metavar="X,Y,Z", help_behavior_hint="")]
@@ -19,8 +22,15 @@ Boxes = tyro.conf.UseAppendAction[
         tyro.conf.arg(metavar="X0:X1,Y0:Y1,Z0:Z1", help_behavior_hint=""),
     ]
 ]
+Masks = tyro.conf.UseAppendAction[
+    Annotated[tuple[str, ...], tyro.conf.arg(metavar="VOLUME", help_behavior_hint="")]
+]
+Classes = tyro.conf.UseAppendAction[
+    Annotated[tuple[str, ...], tyro.conf.arg(metavar="PROBE:CLASS[:P]", help_behavior_hint="")]
+]
 Least = Annotated[float | None, left_out(float, "S"), tyro.conf.arg(help_behavior_hint="")]
-_BOX = "--box-nm 1000:2000,500:900,0:600"
+_WHERE = "--where mito:mitochondrion:0.8"
+_BOX = "1000:2000,500:900,0:600"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +83,10 @@ class WhichFlags:
         box_nm: centres lie in this box in nm, stops excluded; may be given several times.
         segments: ids, separated by commas: places lie in one of them.
         not_segments: ids, separated by commas: they lie in none of these.
+        mask: volume, of any voxel size, that is not 0 where centres lie; of a --server the name of
+            one of its masks. May be given several times: in any of them.
+        where: PROBE:CLASS or PROBE:CLASS:PROBABILITY: where the map of a probe (`voxkin probe
+            apply`) says that class, at least so surely. May be given several times: any of them.
         per_segment: so many hits of one segment at most.
         at_least: the least similarity. Without -k every such place is told, as it is found.
         segmentation: volume of segment ids, for atlases whose places were not given with theirs.
@@ -81,6 +95,8 @@ class WhichFlags:
     box_nm: Boxes = ()
     segments: Word = None
     not_segments: Word = None
+    mask: Masks = ()
+    where: Classes = ()
     per_segment: Whole = None
     at_least: Least = None
     segmentation: Word = None
@@ -96,10 +112,28 @@ class WhichFlags:
             boxes_nm=tuple(map(parse_box_nm, self.box_nm)),
             segments=_ids(self.segments, "--segments"),
             not_segments=_ids(self.not_segments, "--not-segments"),
+            masks=frozenset(self.mask),
+            classes=tuple(map(parse_class, self.where)),
         )
 
+    def volumes(self, atlas: Atlas) -> tuple[Volume | None, dict[str, Volume]]:
+        """The segmentation, if any, and the masks by what they are called here.
 
-def parse_box_nm(text: str) -> BoxNm:
+        Args:
+            atlas: of whose volume they are.
+
+        Raises:
+            VolumeError: one cannot be opened.
+            MismatchError: a mask holds no whole numbers, or lies elsewhere.
+        """
+        segmentation = None if self.segmentation is None else open_volume(self.segmentation)
+        masks = {name: open_volume(name) for name in self.mask}
+        for mask in masks.values():
+            require_mask(atlas.volume, mask)
+        return segmentation, masks
+
+
+def parse_box_nm(text: str, flag: str = "--box-nm") -> BoxNm:
     """A box in nm, as in `--box-nm 1000:2000,500:900,0:600`: X, Y and Z, stops excluded.
 
     Raises:
@@ -110,10 +144,31 @@ def parse_box_nm(text: str) -> BoxNm:
         (x0, x1), (y0, y1), (z0, z1) = x, y, z
     except ValueError:
         raise ConfigError(
-            f"--box-nm takes X, Y and Z ranges in nm, stops excluded, as in {_BOX}; got {text!r}"
+            f"{flag} takes X, Y and Z ranges in nm, stops excluded, as in {_BOX}; got {text!r}"
         ) from None
     low: XyzFloat = (x0, y0, z0)
     return low, (x1, y1, z1)
+
+
+def parse_class(text: str) -> ClassFilter:
+    """A class of the map of a probe, as in `--where mito:mitochondrion:0.8`.
+
+    Raises:
+        ConfigError: it names no probe.
+        RequestError: the probability is out of its range.
+    """
+    name, _, rest = text.partition(":")
+    if not name:
+        raise ConfigError(
+            "--where takes a probe, its class and maybe a probability, as in "
+            f"{_WHERE}; got {text!r}"
+        )
+    chosen, _, last = rest.rpartition(":")
+    try:
+        least = float(last)
+    except ValueError:  # it is of the name, which may hold colons
+        return ClassFilter(name, rest)
+    return ClassFilter(name, chosen, least)
 
 
 def _ids(text: str | None, flag: str) -> frozenset[int]:

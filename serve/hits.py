@@ -42,12 +42,15 @@ class SearchResult:
         hits: best first; of equal ones the lower id first.
         query_id: location that was asked for; None where it was not one place alone.
         query_nm_xyz: centre of its field of view; None likewise.
-        complete: whether there are as many hits as were asked for.
+        complete: whether there are as many hits as were asked for, and every part of the index
+            answered.
         reason: why not; empty otherwise.
         candidates: how many locations were considered before spreading out.
         exact: whether every location was compared, so that no better hit can exist.
         query_vector: of the location that was asked for, of length 1; None likewise.
         next_page: gets the hits after these; empty where there are no more.
+        missing: which part of the index did not answer, so that better hits may be missing; empty
+            where all did.
     """
 
     hits: tuple[Hit, ...]
@@ -61,6 +64,7 @@ class SearchResult:
         default=None, compare=False, repr=False
     )
     next_page: bytes = dataclasses.field(default=b"", repr=False)
+    missing: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

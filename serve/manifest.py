@@ -1,12 +1,10 @@
 """What an index is, how it was made, how good it is, and which one serves.
 
-`index/<version>/` holds `index.faiss` and `manifest.json`, neither of which ever changes;
-`index/current.json` names the version that serves.
+`index/<version>/` holds `manifest.json`, `index.faiss` and what belongs to them, none of which ever
+changes; `index/current.json` names the version that serves.
 """
 
 import dataclasses
-import hashlib
-import shutil
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,9 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from embed.atlas import Atlas
 from embed.errors import DataError, MismatchError, NotFoundError
 from embed.storage import read_json, write_json
-from serve.recall import Step
+from serve.fleet.slabs import Slab
+from serve.indexing.factory import Factory
+from serve.indexing.faiss_files import check_bytes, check_size
+from serve.indexing.sweep import Step
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +35,27 @@ class Manifest:
         lists: inverted lists.
         nprobe: lists that a search reads.
         training: locations that it was trained on.
-        candidates: locations it proposed for each query when its recall was measured.
+        candidates: locations that it proposes for ten hits, to be compared exactly.
         queries: locations, none of them trained on, that its recall was measured with.
-        recall: recall@10 at `nprobe`, 0 to 1, against comparing every location.
-        sweep: the recall at other values of nprobe.
+        recall: recall@10 at `nprobe` and `candidates`, 0 to 1, against comparing every location.
+        sweep: recall and cost at other settings.
         seed: of the training sample and of k-means.
         bytes: size of `index.faiss`.
         sha256: of `index.faiss`.
         versions: of the libraries; for people, never compared.
         seconds: that the build took.
         created: time in UTC.
+        locations: locations with data that the atlas had, whether in the index or beside one that
+            is.
+        trained_at: how many they were when it was trained.
+        trained_bytes: size of `trained.faiss`, which is the index without its locations.
+        trained_sha256: of the same.
+        every: 1 where every location is in it, 2 where one of each cube of 2 x 2 x 2 is.
+        removed: locations that are never found.
+        removed_sha256: of the file with their ids; empty where there are none.
+        note: what was done to the version before, for people.
+        slabs: its parts, where it is no single file; `bytes` is then their sum, and `sha256` that
+            of theirs.
     """
 
     version: str
@@ -66,25 +78,32 @@ class Manifest:
     versions: dict[str, str]
     seconds: float
     created: str
+    locations: int
+    trained_at: int
+    trained_bytes: int
+    trained_sha256: str
+    every: int = 1
+    removed: int = 0
+    removed_sha256: str = ""
+    note: str = ""
+    slabs: tuple[Slab, ...] = ()
     format: int = FORMAT
 
     @property
     def holds_vectors(self) -> bool:
         """Whether it holds whole vectors, so that its similarities are exact."""
-        return holds_vectors(self.factory)
+        return Factory(self.factory).holds_vectors
 
     @property
     def exact(self) -> bool:
         """Whether a search compares every location exactly."""
-        return self.holds_vectors and self.nprobe == self.lists
+        return self.holds_vectors and self.nprobe == self.lists and self.every == 1
 
 
 _MANIFEST = TypeAdapter(Manifest)
 
-
-def holds_vectors(factory: str) -> bool:
-    """Whether an index of this factory holds whole vectors rather than codes of them."""
-    return factory == "Flat" or (factory.startswith("IVF") and factory.endswith(",Flat"))
+FAISS_FILE = "index.faiss"
+REMOVED_FILE = "removed.npy"
 
 
 def index_root(atlas: Atlas) -> Path:
@@ -92,23 +111,29 @@ def index_root(atlas: Atlas) -> Path:
     return atlas.path / "index"
 
 
-def next_version(atlas: Atlas) -> str:
-    """The name of a version that is not there yet."""
-    versions = [int(path.name) for path in index_root(atlas).glob("[0-9]*")]
-    return f"{max(versions, default=0) + 1:04d}"
-
-
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Writes the manifest into the directory of its index."""
     write_json(directory / "manifest.json", _MANIFEST.dump_python(manifest, mode="json"))
 
 
-def put_in_service(atlas: Atlas, version: str) -> None:
-    """Makes a version the one that is opened from now on, and removes those before the last."""
-    write_json(index_root(atlas) / "current.json", {"version": version})
-    # The last one stays for whoever has just read its name and is about to open it.
-    for path in sorted(index_root(atlas).glob("[0-9]*"))[:-2]:
-        shutil.rmtree(path, ignore_errors=True)
+def read_manifest(directory: Path) -> Manifest:
+    """Reads the manifest of a version, and nothing else of it.
+
+    Raises:
+        DataError: it is missing, damaged or of another format.
+    """
+    file = directory / "manifest.json"
+    try:
+        value = read_json(file, "manifest of an index")
+        if value["format"] != FORMAT:
+            raise DataError(f"{directory} is not of index format {FORMAT}")
+        manifest = _MANIFEST.validate_python(value)
+        Factory(manifest.factory)
+        return manifest
+    except NotFoundError as error:
+        raise DataError(str(error)) from None
+    except (ValidationError, KeyError, TypeError):
+        raise DataError(f"{file} is damaged") from None
 
 
 def serving_version(atlas: Atlas) -> str:
@@ -133,36 +158,37 @@ def current_manifest(atlas: Atlas) -> tuple[Manifest, Path]:
         MismatchError: it was built from other embeddings.
         DataError: it is damaged.
     """
-    again = f"build it again with: voxkin index {atlas.path} --rebuild"
-    manifest, directory = _read(atlas, again)
-    if manifest.atlas != atlas.info.fingerprint:
-        raise MismatchError(
-            f"the index was built from other embeddings (atlas {manifest.atlas}) than those of "
-            f"{atlas.name!r} ({atlas.info.fingerprint}); {again}"
-        )
-    path = directory / "index.faiss"
-    found = path.stat().st_size if path.exists() else 0
-    if found != manifest.bytes:
-        raise DataError(f"{path} has {found:,} bytes instead of {manifest.bytes:,}; {again}")
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != manifest.sha256:
-            raise DataError(f"{path} is damaged (its SHA-256 differs); {again}")
-    return manifest, path
-
-
-def _read(atlas: Atlas, again: str) -> tuple[Manifest, Path]:
-    current = index_root(atlas) / "current.json"
-    if not current.exists():
+    if not (index_root(atlas) / "current.json").exists():
         raise NotFoundError(
             f"atlas {atlas.name!r} has no index; make one with: voxkin index {atlas.path}"
         )
     try:
-        directory = index_root(atlas) / str(read_json(current, "current index")["version"])
-        value = read_json(directory / "manifest.json", "manifest of an index")
-        if value["format"] != FORMAT:
-            raise DataError(f"{directory} is not of index format {FORMAT}")
-        return _MANIFEST.validate_python(value), directory
-    except (NotFoundError, DataError) as error:
+        return sound_manifest(atlas, serving_version(atlas))
+    except DataError as error:
+        again = f"build it again with: voxkin index {atlas.path} --rebuild"
         raise DataError(f"{error}; {again}") from None
-    except (ValidationError, KeyError, TypeError):
-        raise DataError(f"the index of {atlas.name!r} is damaged; {again}") from None
+
+
+def sound_manifest(atlas: Atlas, version: str) -> tuple[Manifest, Path]:
+    """The manifest of any version, and its FAISS file after a check of its bytes.
+
+    Slabs are looked at for their size only: whoever opens one, maybe elsewhere, checks its bytes.
+
+    Raises:
+        MismatchError: it was built from other embeddings.
+        DataError: it is damaged or missing.
+    """
+    directory = index_root(atlas) / version
+    manifest = read_manifest(directory)
+    if manifest.atlas != atlas.info.fingerprint:
+        raise MismatchError(
+            f"the index was built from other embeddings (atlas {manifest.atlas}) than those of "
+            f"{atlas.name!r} ({atlas.info.fingerprint}); build it again with: voxkin index "
+            f"{atlas.path} --rebuild"
+        )
+    path = directory / FAISS_FILE
+    for slab in manifest.slabs:
+        check_size(directory / slab.file, slab.bytes)
+    if not manifest.slabs:
+        check_bytes(path, manifest.bytes, manifest.sha256)
+    return manifest, path

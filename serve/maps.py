@@ -5,6 +5,7 @@ On a grid they are an array that any zarr reader opens, of given places a table.
 
 import contextlib
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -14,6 +15,7 @@ import tensorstore as ts
 from jaxtyping import Bool, Float32
 
 from embed.atlas import Atlas
+from embed.errors import RequestError
 from embed.geometry import Box, ZyxFloat, zyx_float
 from embed.storage import reports_storage
 from serve.swap import replacing, replacing_file
@@ -21,6 +23,8 @@ from serve.swap import replacing, replacing_file
 FULL = 255
 """The number that stands for probability 1."""
 
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
+"""Of a probe."""
 
 COLUMNS = ("id", "source", "segment", "x_nm", "y_nm", "z_nm")
 """Of a table; a column per class follows, `probability_` and its name."""
@@ -145,10 +149,25 @@ class ClassTable:
             self._rows.writerow([i, source, segment, *place, *shares])
 
 
+def checked_name(name: str) -> str:
+    """The name of a probe, which files are named by.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if not NAME.fullmatch(name):
+        raise RequestError(f"a probe's name is 1 to 64 of a-z, 0-9, - and _; got {name!r}")
+    return name
+
+
 def map_path(atlas: Atlas, name: str) -> Path:
-    """Where the map of a probe is."""
+    """Where the map of a probe is.
+
+    Raises:
+        RequestError: the name is none of a probe.
+    """
     kind = "zarr" if atlas.info.points is None else "csv"
-    return atlas.path / "maps" / f"{name}.{kind}"
+    return atlas.path / "maps" / f"{checked_name(name)}.{kind}"
 
 
 def cell_frame(atlas: Atlas) -> tuple[ZyxFloat, ZyxFloat]:

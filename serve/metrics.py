@@ -1,12 +1,9 @@
 """What the server counts, under the names that gRPC dashboards know, in Prometheus' format."""
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-import grpc
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 # A flat search takes a millisecond, a probe over a large atlas minutes.
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
@@ -53,6 +50,18 @@ class Metrics:
             ("atlas", "outcome"),
             registry=registry,
         )
+        self._recall = Gauge(
+            "voxkin_recall_estimate",
+            "Share of the true ten nearest that the index finds, of searches that callers made.",
+            ("atlas",),
+            registry=registry,
+        )
+        self._rechecks = Counter(
+            "voxkin_rechecks_total",
+            "Searches that were compared with a part of the atlas to estimate recall.",
+            ("atlas",),
+            registry=registry,
+        )
         self._search = Histogram(
             "voxkin_search_seconds",
             "Time of a search in an atlas, without reading and writing messages.",
@@ -67,65 +76,39 @@ class Metrics:
         with self._search.labels(atlas).time():
             yield
 
+    def rechecked(self, atlas: str, recall: float) -> None:
+        """Notes that one more search was compared, and the estimate that followed."""
+        self._recall.labels(atlas).set(recall)
+        self._rechecks.labels(atlas).inc()
+
     def text(self) -> bytes:
         """Everything that was counted, in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class CountingInterceptor(grpc.ServerInterceptor):
-    """Counts and times every call of the services it is given."""
+class MethodCounters:
+    """The counters of one gRPC method, found once: finding them takes longer than counting."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, path: str) -> None:
+        """Finds them.
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Any],
-        details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = continuation(details)
-        if handler is None or handler.request_streaming:
-            return handler
-        # Health's Watch lasts as long as its caller likes: counted, it would hold a thread.
-        if getattr(handler.unary_stream, "experimental_non_blocking", False):
-            return handler
-        _, service, method = details.method.split("/", 2)
-        if handler.response_streaming:
-            counted = self._counts_stream(handler.unary_stream, service, method)
-            make = grpc.unary_stream_rpc_method_handler
-        else:
-            counted = self._counts(handler.unary_unary, service, method)
-            make = grpc.unary_unary_rpc_method_handler
-        return make(counted, handler.request_deserializer, handler.response_serializer)
+        Args:
+            path: of the method, as in "/voxkin.v1.SearchService/FindSimilar".
+        """
+        self._labels = path.split("/", 2)[1:]
+        self._started = metrics.started.labels(*self._labels)
+        self._handling = metrics.handling.labels(*self._labels)
+        self._handled = metrics.handled
+        self._by_code: dict[str, Counter] = {}
 
-    def _counts(self, call: Callable[..., Any], service: str, method: str) -> Callable[..., Any]:
-        def counted(request: object, context: grpc.ServicerContext) -> object:
-            with self._counting(service, method, context):
-                return call(request, context)
+    def begin(self) -> None:
+        """Counts a call that begins."""
+        self._started.inc()
 
-        return counted
-
-    def _counts_stream(
-        self, call: Callable[..., Any], service: str, method: str
-    ) -> Callable[..., Any]:
-        def counted(request: object, context: grpc.ServicerContext) -> Iterator[object]:
-            with self._counting(service, method, context):
-                yield from call(request, context)
-
-        return counted
-
-    @contextlib.contextmanager
-    def _counting(self, service: str, method: str, context: Any) -> Iterator[None]:
-        self._metrics.started.labels(service, method).inc()
-        start = time.perf_counter()
-        code = grpc.StatusCode.UNKNOWN
-        try:
-            yield
-            code = grpc.StatusCode.OK
-        except GeneratorExit:
-            code = grpc.StatusCode.CANCELLED
-            raise
-        finally:
-            code = context.code() or code
-            self._metrics.handled.labels(service, method, code.name).inc()
-            self._metrics.handling.labels(service, method).observe(time.perf_counter() - start)
+    def end(self, code: str, seconds: float) -> None:
+        """Counts a call that ended with a status, so long after it began."""
+        counter = self._by_code.get(code)
+        if counter is None:
+            counter = self._by_code[code] = self._handled.labels(*self._labels, code)
+        counter.inc()
+        self._handling.observe(seconds)

@@ -8,6 +8,7 @@ from embed.errors import DataError
 from embed.geometry import Box
 from embed.points import Points
 from embed.volume import Volume
+from serve.place_values import PlaceValues
 
 
 class PlaceSegments:
@@ -23,12 +24,13 @@ class PlaceSegments:
                 f"{segmentation.name!r} holds {segmentation.dtype}; a segmentation holds whole "
                 "numbers, the ids of segments"
             )
-        self._atlas, self._volume = atlas, segmentation
+        self._atlas = atlas
+        self._values = None if segmentation is None else PlaceValues(atlas, segmentation)
 
     @property
     def by_volume(self) -> bool:
         """Whether a segmentation tells them, and not the places themselves."""
-        return self._volume is not None and self._given is None
+        return self._values is not None and self._given is None
 
     def require(self) -> None:
         """Checks that there is anything to know segments from.
@@ -46,14 +48,7 @@ class PlaceSegments:
             DataError: there is nothing to know it from, or the volume cannot be read.
         """
         given = self._given
-        if given is not None:
-            return given[ids]
-        volume = self._require()
-        voxels = self._voxels(volume, ids)
-        inside = ((voxels >= volume.box.start) & (voxels < volume.box.stop)).all(axis=1)
-        found = np.zeros(len(ids), np.uint64)
-        found[inside] = volume.read_at(voxels[inside])
-        return found
+        return self._require().of(ids).astype(np.uint64) if given is None else given[ids]
 
     def of_cells(self, cells: Box) -> UInt64[np.ndarray, "z y x"]:
         """The segments of a box of cells of a grid, which are read at once; 0 is none.
@@ -61,20 +56,7 @@ class PlaceSegments:
         Raises:
             DataError: see `of`.
         """
-        volume = self._require()
-        axes = []
-        for axis in range(3):
-            count = cells.shape[axis]
-            corner = np.tile(cells.start, (count, 1))
-            corner[:, axis] += np.arange(count)
-            axes.append(self._voxels(volume, self._atlas.grid.ids(corner))[:, axis])
-        ends = zip(axes, volume.box.start, volume.box.stop, strict=True)
-        inside = [np.flatnonzero((v >= low) & (v < high)) for v, low, high in ends]
-        found = np.zeros(cells.shape, np.uint64)
-        if all(rows.size for rows in inside):
-            z, y, x = (v[rows] for v, rows in zip(axes, inside, strict=True))
-            found[np.ix_(*inside)] = volume.read_crossings(z, y, x)
-        return found
+        return self._require().of_cells(cells).astype(np.uint64)
 
     @property
     def _given(self) -> UInt64[np.ndarray, " n"] | None:
@@ -83,15 +65,10 @@ class PlaceSegments:
             return places.segments
         return None
 
-    def _require(self) -> Volume:
-        if self._volume is None:
+    def _require(self) -> PlaceValues:
+        if self._values is None:
             raise DataError(
                 f"the segments of the locations of atlas {self._atlas.name!r} are not known: give "
                 "a segmentation of its volume with --segmentation"
             )
-        return self._volume
-
-    def _voxels(self, volume: Volume, ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n 3"]:
-        """The voxels of the segmentation that hold the centres of locations."""
-        centres = volume.frame.to_voxel(self._atlas.positions_nm_xyz(ids))
-        return np.floor(centres + 1e-6).astype(np.int64)  # a border is the next voxel's, rounded
+        return self._values

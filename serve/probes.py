@@ -1,20 +1,17 @@
 """The probes of an atlas: trained on labelled positions, kept beside it, applied to all of it."""
 
 import dataclasses
-import re
 from pathlib import Path
 
 import numpy as np
 
 from embed.atlas import Atlas
-from embed.errors import DataError, MismatchError, NotFoundError, RequestError
+from embed.errors import DataError, MismatchError, NotFoundError
 from embed.penalty import spatial_blocks
 from embed.probe import Origin, Probe, read_probe, train_probe, write_probe
 from serve.labels import LabelTable
 from serve.locations import Progress, unit
-from serve.maps import map_path, replacing_map
-
-_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+from serve.maps import NAME, checked_name, map_path, replacing_map
 
 BLOCK = 2
 """Edge of a block of cross-validation in fields of view: few of two blocks then overlap."""
@@ -75,7 +72,7 @@ def list_probes(atlas: Atlas) -> tuple[Probe, ...]:
         DataError: one of them is damaged.
     """
     files = sorted((atlas.path / "probes").glob("*.json"))
-    return tuple(read_probe(path) for path in files if _NAME.fullmatch(path.stem))
+    return tuple(read_probe(path) for path in files if NAME.fullmatch(path.stem))
 
 
 def load_probe(atlas: Atlas, name: str) -> Probe:
@@ -131,9 +128,7 @@ def apply_probe(atlas: Atlas, probe: Probe, progress: Progress | None = None) ->
 
 
 def _path(atlas: Atlas, name: str) -> Path:
-    if not _NAME.fullmatch(name):
-        raise RequestError(f"a probe's name is 1 to 64 of a-z, 0-9, - and _; got {name!r}")
-    return atlas.path / "probes" / f"{name}.json"
+    return atlas.path / "probes" / f"{checked_name(name)}.json"
 
 
 def _require_fit(atlas: Atlas, probe: Probe) -> None:

@@ -26,6 +26,12 @@ linear: cosine to the weights of a logistic regression that tells the two kinds 
 MODES: tuple[Mode, ...] = ("average", "best", "linear")
 MAX_HITS = 10_000
 MAX_EXAMPLES = 1000
+MAX_WEIGHT = 1000.0
+MAX_BOXES = 1000
+MAX_SEGMENTS = 100_000
+MAX_LOOKED_UP = 16
+"""Masks, and classes of maps: each is read for as many locations as the boxes hold."""
+
 BoxNm = tuple[XyzFloat, XyzFloat]
 """The lower corner of a box in nm, XYZ, which belongs to it, and the upper one, which does not."""
 
@@ -82,8 +88,31 @@ class Query:
                 "mode linear tells two kinds of examples apart: give at least one to be unlike, or "
                 "take mode average"
             )
-        if not (math.isfinite(self.unlike_weight) and self.unlike_weight >= 0):
-            raise RequestError(f"unlike_weight is 0 or more, and finite; got {self.unlike_weight}")
+        if not 0 <= self.unlike_weight <= MAX_WEIGHT:
+            raise RequestError(
+                f"unlike_weight is 0 or more, up to {MAX_WEIGHT:g}; got {self.unlike_weight}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassFilter:
+    """Where the map of a probe says a class.
+
+    Attributes:
+        probe: its name.
+        probe_class: which class; the one that is named as the probe where it is empty.
+        at_least: its least probability; where it is not said, no other class is likelier.
+    """
+
+    probe: str
+    probe_class: str = ""
+    at_least: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.at_least is not None and not 0 < self.at_least <= 1:
+            raise RequestError(
+                f"at_least of a class is a probability above 0 and up to 1; got {self.at_least}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,13 +123,27 @@ class Filters:
         boxes_nm: that centres lie in: in any of them, everywhere where there are none.
         segments: that places lie in: in any of them (0 is no segment), all where there are none.
         not_segments: that they do not lie in.
+        masks: names of masks that centres lie in: in any of them, all where there are none.
+        classes: that maps of probes say: any of them, all where there are none.
     """
 
     boxes_nm: tuple[BoxNm, ...] = ()
     segments: frozenset[int] = frozenset()
     not_segments: frozenset[int] = frozenset()
+    masks: frozenset[str] = frozenset()
+    classes: tuple[ClassFilter, ...] = ()
 
     def __post_init__(self) -> None:
+        for what, asked, most in (
+            ("boxes", self.boxes_nm, MAX_BOXES),
+            ("segments", self.segments | self.not_segments, MAX_SEGMENTS),
+            ("masks", self.masks, MAX_LOOKED_UP),
+            ("classes", self.classes, MAX_LOOKED_UP),
+        ):
+            if len(asked) > most:
+                raise RequestError(
+                    f"a search is limited by at most {most:,} {what}; got {len(asked):,}"
+                )
         for low, high in self.boxes_nm:
             numbers = (*low, *high)
             if not all(map(math.isfinite, numbers)) or any(
@@ -115,12 +158,17 @@ class Filters:
             raise RequestError(f"a segment is a whole number from 0 to 2^64 - 1; got {bad[0]}")
 
     def __bool__(self) -> bool:
-        return bool(self.boxes_nm or self.by_segment)
+        return bool(self.boxes_nm or self.by_look_up)
 
     @property
     def by_segment(self) -> bool:
         """Whether the segments of places have to be known."""
         return bool(self.segments or self.not_segments)
+
+    @property
+    def by_look_up(self) -> bool:
+        """Whether anything of places has to be read beside where they are."""
+        return bool(self.by_segment or self.masks or self.classes)
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -130,6 +178,8 @@ class Filters:
             boxes: self.boxes_nm,
             "lie in the segments": self.segments,
             "do not lie in the segments left out": self.not_segments,
+            "lie in the mask": self.masks,
+            "are of the class": self.classes,
         }
         return tuple(rule for rule, asked in told.items() if asked)
 
@@ -173,10 +223,12 @@ def check_threshold(at_least: float) -> None:
     """Checks a least similarity.
 
     Raises:
-        RequestError: it is not finite.
+        RequestError: it is none.
     """
-    if not math.isfinite(at_least):
-        raise RequestError(f"at_least is a similarity, a finite number such as 0.8; got {at_least}")
+    if not -2 <= at_least <= 2:
+        raise RequestError(
+            f"at_least is a similarity, a finite number from -2 to 2 such as 0.8; got {at_least}"
+        )
 
 
 def checked_separation(asked: float | None, default: float) -> float:

@@ -18,7 +18,7 @@ from serve.codec import (
     vector,
 )
 from serve.pb.voxkin.v1 import search_pb2, types_pb2
-from serve.queries import MODES, BoxNm, Filters, Mode, Query, Wish
+from serve.queries import MODES, BoxNm, ClassFilter, Filters, Mode, Query, Wish
 from serve.similarity_map import SimilarityMap
 
 _UINT32_MAX = 2**32 - 1
@@ -151,6 +151,13 @@ def filters(asked: Filters) -> search_pb2.Filters:
         boxes_nm=map(box, asked.boxes_nm),
         segments=sorted(asked.segments),
         not_segments=sorted(asked.not_segments),
+        masks=sorted(asked.masks),
+        classes=[
+            search_pb2.ClassFilter(
+                probe=wanted.probe, probe_class=wanted.probe_class, at_least=wanted.at_least
+            )
+            for wanted in asked.classes
+        ],
     )
 
 
@@ -158,13 +165,20 @@ def read_filters(message: search_pb2.Filters) -> Filters:
     """Which places may be found.
 
     Raises:
-        RequestError: a box is empty.
+        RequestError: a box is empty, or a number is out of its range.
     """
     return Filters(
         boxes_nm=tuple(map(read_box, message.boxes_nm)),
         segments=frozenset(message.segments),
         not_segments=frozenset(message.not_segments),
+        masks=frozenset(message.masks),
+        classes=tuple(map(_read_class, message.classes)),
     )
+
+
+def _read_class(message: search_pb2.ClassFilter) -> ClassFilter:
+    least = message.at_least if message.HasField("at_least") else None
+    return ClassFilter(message.probe, message.probe_class, least)
 
 
 def box(corners: BoxNm) -> types_pb2.BoxNm:

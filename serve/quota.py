@@ -3,12 +3,11 @@
 Kept in memory: a server that starts again starts with full buckets.
 """
 
-import contextlib
 import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from embed.errors import ConfigError, QuotaError
 
@@ -74,13 +73,12 @@ class Limits:
 class Bucket:
     """A token bucket: fills at a rate, holds so much, and may owe. Not safe from many threads."""
 
-    def __init__(self, rate: float, most: float, clock: Callable[[], float]) -> None:
-        self._rate, self._most, self._clock = rate, most, clock
-        self._level, self._then = most, clock()
+    def __init__(self, rate: float, most: float, now: float) -> None:
+        self._rate, self._most = rate, most
+        self._level, self._then = most, now
 
-    def wait_s(self, amount: float) -> float:
+    def wait_s(self, amount: float, now: float) -> float:
         """Seconds until it holds so much, which is at most what it can hold; 0 where it does."""
-        now = self._clock()
         self._level = min(self._most, self._level + (now - self._then) * self._rate)
         self._then = now
         return max(0.0, (amount - self._level) / self._rate)
@@ -100,31 +98,31 @@ class Allowance:
         self._lock = threading.Lock()
         self._running = 0
         rate, work = limits.calls, limits.work
-        self._calls = None if rate is None else Bucket(rate, max(rate, 1.0), clock)
-        self._work = None if work is None else Bucket(work, _SAVED_S * work, clock)
+        self._calls = None if rate is None else Bucket(rate, max(rate, 1.0), clock())
+        self._work = None if work is None else Bucket(work, _SAVED_S * work, clock())
 
-    @contextlib.contextmanager
-    def spending(self) -> Iterator[None]:
-        """Counts the block as one call and its duration as work.
+    def spending(self) -> "Spending":
+        """Begins a call, which ends with the block that is entered at once.
 
         Raises:
-            QuotaError: a limit is reached; the block is not begun, and nothing is taken.
+            QuotaError: a limit is reached; no call was begun, and nothing is taken.
         """
+        now = self._clock()
         with self._lock:
-            self._require()
+            self._require(now)
             self._running += 1
             if self._calls:
                 self._calls.take(1.0)
-        begun = self._clock()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running -= 1
-                if self._work:
-                    self._work.take(self._clock() - begun)
+        return Spending(self, now)
 
-    def _require(self) -> None:
+    def end(self, begun: float) -> None:
+        """Ends a call that began at a time of the clock, and takes its duration as work."""
+        with self._lock:
+            self._running -= 1
+            if self._work:
+                self._work.take(self._clock() - begun)
+
+    def _require(self, now: float) -> None:
         limits, who = self._limits, f"token {self._name!r}"
         if limits.at_once is not None and self._running >= limits.at_once:
             raise QuotaError(
@@ -133,16 +131,31 @@ class Allowance:
                 _AT_ONCE_RETRY_S,
             )
         # Time passes in floats: what is full to a billionth is full.
-        if self._calls and (wait := self._calls.wait_s(1.0)) > 1e-9:
+        if self._calls and (wait := self._calls.wait_s(1.0, now)) > 1e-9:
             raise QuotaError(
                 f"{who} may make {limits.calls:g} calls per second; try again in {wait:.2g} s", wait
             )
-        if self._work and (wait := self._work.wait_s(0.0)) > 1e-9:
+        if self._work and (wait := self._work.wait_s(0.0, now)) > 1e-9:
             raise QuotaError(
                 f"{who} may use {limits.work:g} seconds of work per second, and has used more; try "
                 f"again in {wait:.2g} s",
                 wait,
             )
+
+
+class Spending:
+    """A call that was begun. Not a generator: those cost every call some microseconds."""
+
+    __slots__ = ("_allowance", "_begun")
+
+    def __init__(self, allowance: Allowance, begun: float) -> None:
+        self._allowance, self._begun = allowance, begun
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._allowance.end(self._begun)
 
 
 class Allowances:
@@ -154,8 +167,9 @@ class Allowances:
 
     def of(self, name: str, limits: Limits) -> Allowance:
         """The allowance of a token; a new one where its limits were changed."""
+        key = (name, limits)
+        found = self._kept.get(key)
+        if found is not None:
+            return found
         with self._lock:
-            key = (name, limits)
-            if key not in self._kept:
-                self._kept[key] = Allowance(name, limits)
-            return self._kept[key]
+            return self._kept.setdefault(key, Allowance(name, limits))

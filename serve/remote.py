@@ -10,8 +10,9 @@ from embed.errors import MismatchError
 from embed.storage import digest_json
 from serve.answers import AtlasSummary
 from serve.candidates import FIRST_FETCH, REFILL, Batch, Gathered
+from serve.gaps import note_gap
 from serve.hits import Hit, Place, SearchResult
-from serve.queries import MAX_HITS
+from serve.queries import MAX_HITS, Filters
 
 Find = Callable[..., SearchResult]
 """`Client.find_similar` of one atlas."""
@@ -46,11 +47,13 @@ class RemoteAtlas:
             )
         return Place(found.query_id, found.query_nm_xyz, found.query_vector)
 
-    def supply(self, vector: Float32[np.ndarray, " dim"], k: int) -> "RemoteSupply":
+    def supply(
+        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters = Filters()
+    ) -> "RemoteSupply":
         """See `Searched`."""
         summary = self._summary
         space = digest_json([summary.source, summary.voxel_size_nm, summary.volume_nm])
-        find = functools.partial(self._find, vector=vector, min_separation_nm=0.0)
+        find = functools.partial(self._find, vector=vector, min_separation_nm=0.0, filters=filters)
         return RemoteSupply(find, k, space, self._hits)
 
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
@@ -87,11 +90,14 @@ class RemoteSupply:
     def _fetched(self) -> Batch:
         """What the server finds without spreading it out: all it has, where that is less."""
         result = self._find(k=self._fetch)
+        if result.missing:
+            note_gap(result.missing)
         self._hits.update((hit.id, hit) for hit in result.hits)
         self.exact = result.exact
         ids = np.array([hit.id for hit in result.hits], np.int64)
         cosines = np.array([hit.similarity for hit in result.hits], np.float32)
-        if result.complete:  # which of the equally similar were cut off is chance
+        more = len(result.hits) == self._fetch
+        if more:  # which of the equally similar were cut off is chance
             known = cosines > cosines[-1]
             ids, cosines = ids[known], cosines[known]
-        return Batch(ids, cosines, not result.complete, result.complete)
+        return Batch(ids, cosines, not more, more)

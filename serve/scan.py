@@ -9,8 +9,9 @@ from jaxtyping import Float32, Int
 from embed.atlas import Atlas
 from embed.geometry import Box
 from serve.aims import Aim
-from serve.locations import box_ids, unit
-from serve.place_segments import PlaceSegments
+from serve.caller import require_caller
+from serve.locations import NONE, absent, box_ids, unit
+from serve.place_rules import PlaceRules
 from serve.queries import Filters
 from serve.selection import cell_boxes, passes
 
@@ -27,42 +28,67 @@ class Scanned:
         similarities: of the same.
         shards_done: that have been compared.
         shards: in all.
+        stopped: why nothing follows though there may be more places; empty otherwise.
     """
 
     ids: Int[np.ndarray, " n"]
     similarities: Float32[np.ndarray, " n"]
     shards_done: int
     shards: int
+    stopped: str = ""
 
 
 def scan(
-    atlas: Atlas, segments: PlaceSegments, aim: Aim, at_least: float, filters: Filters
+    atlas: Atlas,
+    rules: PlaceRules,
+    aim: Aim,
+    at_least: float,
+    filters: Filters,
+    most: int | None = None,
+    removed: Int[np.ndarray, " n"] = NONE,
 ) -> Iterator[Scanned]:
     """Finds every location with data that is at least so similar, examples themselves left out.
 
     Args:
         atlas: to go through.
-        segments: of its places.
+        rules: tell what filters ask of its places.
         aim: what locations are compared with.
         at_least: the least similarity; exactly as much is enough.
         filters: which locations may be found.
+        removed: ids of locations that are never found, ascending.
+        most: how many are told, the last part saying so where there are more; all if None.
 
     Raises:
-        DataError: a shard is corrupt, or segments are asked for and not known.
+        DataError: a shard is corrupt.
+        VoxkinError: as `PlaceRules.require`.
     """
     shards = _shards(atlas, filters)
     itself = [place.id for place in aim.places]
+    left = atlas.grid.size if most is None else most
     for number, shard in enumerate(shards, 1):
+        require_caller()
         vectors, has_data = unit(atlas.store.read(shard).reshape(shard.size, -1))
         scores = aim.scores(vectors)
         rows = np.flatnonzero(has_data & (scores >= np.float32(at_least)))
         ids = box_ids(atlas.grid, shard)[rows]
-        # What is not similar needs no segment.
-        kept = passes(atlas, segments, filters, ids) & ~np.isin(ids, itself)
+        # Of what is not similar nothing is looked up.
+        kept = passes(atlas, rules, filters, ids) & ~np.isin(ids, itself)
+        kept &= absent(ids, removed)
         ids, scores = ids[kept], scores[rows][kept]
+        stopped = ""
+        if len(ids) > left:
+            stopped = (
+                f"one search for everything tells at most {most:,} places, and there are more: ask "
+                "for a higher similarity, or box by box"
+            )
+        ids, scores = ids[:left], scores[:left]
+        left -= len(ids)
         for begin in range(0, max(len(ids), 1), AT_ONCE):
             some = slice(begin, begin + AT_ONCE)
-            yield Scanned(ids[some], scores[some], number, len(shards))
+            last = begin + AT_ONCE >= len(ids)
+            yield Scanned(ids[some], scores[some], number, len(shards), stopped if last else "")
+        if stopped:
+            return
 
 
 def _shards(atlas: Atlas, filters: Filters) -> list[Box]:

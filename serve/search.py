@@ -1,7 +1,7 @@
 """Finding the places most like examples, a vector or a probe's class, spread out in space."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -13,12 +13,16 @@ from embed.geometry import XyzFloat
 from embed.storage import digest_json
 from embed.volume import Volume
 from serve.aims import Aim, Embed, aim_at_vector, aim_of, checked_positions, place_at
+from serve.caller import require_caller
 from serve.candidates import Gathered, Supply, Want, gather
+from serve.gaps import flagged, looking_for_gaps
 from serve.hits import Hit, Place, SearchResult
 from serve.index import Index
 from serve.pages import next_token, told_before
+from serve.place_rules import PlaceRules
 from serve.place_segments import PlaceSegments
 from serve.queries import MAX_HITS, BoxNm, Filters, Query, Wish, check_threshold, checked_separation
+from serve.refined import refined
 from serve.scan import Scanned, scan
 from serve.selection import FEW, Selection, Selections
 from serve.similarity_map import SimilarityMap, map_similarity
@@ -30,6 +34,9 @@ __all__ = ["MAX_HITS", "Hit", "Place", "SearchResult", "Searcher"]
 MAX_VECTORS = 1024
 MAX_HITS_OF_EACH = 100_000
 """Hits that one call answers for many vectors together: some ten megabytes."""
+
+KEPT_BYTES = 2**30
+"""What the vectors of an atlas may take in a server's memory: 4 million of 64 numbers do."""
 
 # Vectors whose candidates are held at once: FAISS gains nothing from more.
 _AT_ONCE = 32
@@ -44,6 +51,8 @@ class Searcher:
         index: Index,
         segmentation: Volume | None = None,
         embed: Embed | None = None,
+        keep_bytes: int = 0,
+        masks: Mapping[str, Volume] | None = None,
     ):
         """Prepares to search.
 
@@ -52,15 +61,19 @@ class Searcher:
             index: its index.
             segmentation: tells in which segments places lie, where they were not given with them.
             embed: makes embeddings of cut-outs; where there is none they cannot be asked for.
+            keep_bytes: where the stored vectors take at most so many, they are held in memory:
+                reading them is most of a search otherwise.
+            masks: not 0 where they cover, by the names that filters use.
 
         Raises:
             DataError: the segmentation holds no whole numbers.
         """
         self.atlas = atlas
-        self._index = index
+        self._index = refined(index, atlas, keep_bytes)
         self._embed = embed
         self._segments = PlaceSegments(atlas, segmentation)
-        self._selections = Selections(atlas, self._segments)
+        self._rules = PlaceRules(atlas, self._segments, masks)
+        self._selections = Selections(atlas, self._rules, index.removed)
 
     @property
     def encoder(self) -> str:
@@ -86,10 +99,13 @@ class Searcher:
             RequestError: an argument is out of its range, or a vector of another length.
             OutOfBoundsError: an example is outside the atlas.
             DataError: there is no data at an example, or segments are not known.
-            NotFoundError: there is no such probe, or no encoder for a cut-out.
+            NotFoundError: there is no such probe, map or mask, or no encoder for a cut-out.
             MismatchError: the page is of an index that was replaced since.
         """
-        return self._find(aim_of(self.atlas, query, self._embed), wish)
+        aim = aim_of(self.atlas, query, self._embed)
+        with looking_for_gaps() as gaps:
+            found = self._found(aim, None, wish)
+        return flagged(found, gaps)
 
     def find_at(
         self, nm_xyz: Sequence[float], k: int = 10, min_separation_nm: float | None = None
@@ -123,7 +139,9 @@ class Searcher:
         wish = Wish(k, min_separation_nm)
         aim = aim_at_vector(self.atlas, vector)
         excluded = () if exclude_nm_xyz is None else checked_positions(exclude_nm_xyz)
-        return self._find(aim, wish, exclude_nm_xyz=excluded)
+        with looking_for_gaps() as gaps:
+            found = self._found(aim, None, wish, excluded)
+        return flagged(found, gaps)
 
     def find_each(
         self, vectors: Float[np.ndarray, "n dim"], wish: Wish = Wish()
@@ -148,22 +166,28 @@ class Searcher:
         aims = [aim_at_vector(self.atlas, vector) for vector in vectors]
         results: list[SearchResult] = []
         for begin in range(0, len(aims), _AT_ONCE):
+            require_caller()
             some = aims[begin : begin + _AT_ONCE]
-            known = self._search_at_once(some, wish)
-            results += [
-                self._find(aim, wish, found) for aim, found in zip(some, known, strict=True)
-            ]
+            with looking_for_gaps() as gaps:
+                known = self._search_at_once(some, wish)
+                found = [self._found(*one, wish) for one in zip(some, known, strict=True)]
+            results += [flagged(result, gaps) for result in found]
         return tuple(results)
 
     def find_all(
-        self, query: Query, at_least: float, filters: Filters = Filters()
+        self,
+        query: Query,
+        at_least: float,
+        filters: Filters = Filters(),
+        most: int | None = None,
     ) -> Iterator[tuple[Scanned, tuple[Hit, ...]]]:
         """Every place at least so similar, a shard at a time; see `serve.scan`."""
         check_threshold(at_least)
         aim = aim_of(self.atlas, query, self._embed)
-        if filters.by_segment:
-            self._segments.require()
-        for part in scan(self.atlas, self._segments, aim, at_least, filters):
+        self._rules.require(filters)
+        for part in scan(
+            self.atlas, self._rules, aim, at_least, filters, most, self._index.removed
+        ):
             found = part.ids, part.similarities
             yield part, tell(self.atlas, self._segments, aim, *found, exact=True)
 
@@ -175,25 +199,29 @@ class Searcher:
         """See `serve.aims.place_at`."""
         return place_at(self.atlas, nm_xyz)
 
-    def supply(self, vector: Float32[np.ndarray, " dim"], k: int) -> IndexSupply:
-        """Candidates for `k` hits like a vector of length 1."""
-        return IndexSupply(self.atlas, self._index, vector, k, self.space)
+    def supply(
+        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters = Filters()
+    ) -> Supply:
+        """Candidates for `k` hits like a vector of length 1; errors of filters as in `find`."""
+        towards = vector[None]
+        return self._supply(Aim(towards, towards[:0], towards), k, filters, None)
 
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
         """What is to be told of locations of this atlas that are like one place or vector."""
         return tell(self.atlas, self._segments, None, found.ids, found.similarities, False)
 
-    def _find(
+    def _found(
         self,
         aim: Aim,
+        known: Found | None,
         wish: Wish,
-        known: Found | None = None,
         exclude_nm_xyz: Sequence[XyzFloat] | Float[np.ndarray, "m 3"] = (),
     ) -> SearchResult:
-        if wish.per_segment is not None or wish.filters.by_segment:
+        if wish.per_segment is not None:
             self._segments.require()
         told = told_before(aim, wish, self._index, self.atlas.grid.size)
-        supply = self._supply(aim, len(told) + wish.k, wish.filters, known)
+        k, spread = len(told) + wish.k, self._spreads(wish)
+        supply = self._supply(aim, k, wish.filters, known, spread=spread)
         want = self._want(aim, wish, told, exclude_nm_xyz)
         found = gather([supply], want)
         complete = len(found) == wish.k
@@ -235,12 +263,19 @@ class Searcher:
             rules=wish.filters.rules,
         )
 
-    def _supply(self, aim: Aim, k: int, filters: Filters, known: Found | None) -> Supply:
+    def _spreads(self, wish: Wish) -> bool:
+        """Whether more is to be fetched than is wanted, as much of it will not be told."""
+        apart = checked_separation(wish.min_separation_nm, self.default_separation_nm) > 0
+        return apart or wish.per_segment is not None
+
+    def _supply(
+        self, aim: Aim, k: int, filters: Filters, known: Found | None, *, spread: bool = True
+    ) -> Supply:
         selection = self._selection(filters, aim)
         if selection is not None and selection.ids is not None:
             among = self._selections.located(filters)
             return StoredSupply(self.atlas, aim, among, k, self.space)
-        make = partial(IndexSupply, self.atlas, self._index)
+        make = partial(IndexSupply, self.atlas, self._index, spread=spread)
         if len(aim.towards) == 1 and not len(aim.against):
             return make(aim.towards[0], k, self.space, selection, known)
         return BestSupply(self.atlas, aim, lambda v: make(v, k, self.space, selection))
@@ -258,7 +293,8 @@ class Searcher:
         selection = self._selection(wish.filters, aims[0])
         if selection is not None and selection.ids is not None:
             return [None] * len(aims)
-        fetch, nprobe = first_fetch(self._index, wish.k, selection)
+        spread = self._spreads(wish)
+        fetch, nprobe = first_fetch(self._index, wish.k, selection, spread=spread)
         size = self._index.size if selection is None else min(self._index.size, selection.count)
         vectors = np.concatenate([aim.towards for aim in aims])
         bits = None if selection is None else selection.bits

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
+from embed.errors import RequestError
 from serve import codec, query_codec
 from serve.hits import Hit, SearchResult
 from serve.pb.voxkin.v1 import search_pb2, search_pb2_grpc
@@ -62,7 +63,8 @@ class SearchCalls:
         """Every place at least so similar, in the order of the store, as they are found.
 
         Every location is compared, so that a large atlas takes minutes: there is no time limit,
-        and closing the iterator ends the work.
+        and closing the iterator ends the work. A server tells a million places; where there are
+        more, RequestError follows the last.
 
         Args:
             query: what they should be like.
@@ -81,6 +83,8 @@ class SearchCalls:
             with self._reporting():
                 for part in call:
                     yield from map(codec.read_hit, part.hits)
+                    if part.stopped:
+                        raise RequestError(part.stopped)
         finally:
             call.cancel()
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Hashable
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -11,8 +12,9 @@ from embed.atlas import Atlas
 from embed.errors import RequestError
 from embed.geometry import Box, Grid, zyx
 from embed.points import Points
-from serve.locations import Locations, box_ids, locations_of
-from serve.place_segments import PlaceSegments
+from serve.caller import require_caller
+from serve.locations import NONE, Locations, absent, box_ids, locations_of
+from serve.place_rules import PlaceRules
 from serve.queries import BoxNm, Filters
 
 FEW = 50_000
@@ -20,7 +22,7 @@ FEW = 50_000
 index would have to read most of its lists for as good an answer."""
 
 MOST_LOOKED_UP = 2**22
-"""Locations of a grid whose segments are looked up for a filter: reading more takes minutes."""
+"""Locations of a grid whose segments, masks or classes are read for a filter: more take minutes."""
 
 _KEPT = 4
 _TILE = (64, 64, 64)
@@ -52,25 +54,42 @@ class Selection:
 class Selections:
     """The selections of one atlas, the latest ones kept. Safe to use from many threads."""
 
-    def __init__(self, atlas: Atlas, segments: PlaceSegments) -> None:
-        self._atlas, self._segments = atlas, segments
-        self.of = functools.lru_cache(_KEPT)(self._of)
-        self.located = functools.lru_cache(_KEPT)(self._located)
+    def __init__(
+        self, atlas: Atlas, rules: PlaceRules, removed: Int[np.ndarray, " n"] = NONE
+    ) -> None:
+        """Prepares to select.
 
-    def _of(self, filters: Filters) -> Selection:
+        Args:
+            atlas: whose locations they are.
+            rules: tell what filters ask of them.
+            removed: ids of locations that are never found, ascending; selections may count them.
+        """
+        self._atlas, self._rules, self._removed = atlas, rules, removed
+        self._kept = functools.lru_cache(_KEPT)(self._of)
+        self._kept_located = functools.lru_cache(_KEPT)(self._located)
+
+    def of(self, filters: Filters) -> Selection:
         """The locations that pass filters.
 
         Raises:
-            DataError: segments are asked for and not known.
-            RequestError: the segments of too many locations would have to be looked up.
+            RequestError: too many locations would have to be looked up.
+            VoxkinError: as `PlaceRules.require`.
         """
+        return self._kept(filters, self._rules.version(filters))
+
+    def located(self, filters: Filters) -> Locations:
+        """The locations with data of a selection that is listed, with their vectors."""
+        return self._kept_located(filters, self._rules.version(filters))
+
+    def _of(self, filters: Filters, version: Hashable) -> Selection:
+        self._rules.require(filters)
         if isinstance(self._atlas.places, Points):
             ids = np.arange(self._atlas.places.size)
-            return Selection.of_mask(passes(self._atlas, self._segments, filters, ids))
+            return Selection.of_mask(passes(self._atlas, self._rules, filters, ids))
         grid = self._atlas.grid
         boxes = cell_boxes(self._atlas, filters.boxes_nm) if filters.boxes_nm else (grid.cells,)
-        if filters.by_segment:
-            return self._in_segments(boxes, filters)
+        if filters.by_look_up:
+            return self._looked_up(boxes, filters)
         if sum(box.size for box in boxes) <= FEW:
             return _listed(grid, boxes)
         mask = np.zeros(grid.shape, bool)
@@ -78,43 +97,39 @@ class Selections:
             mask[box.slices] = True
         return Selection.of_mask(mask.reshape(-1))
 
-    def _in_segments(self, boxes: tuple[Box, ...], filters: Filters) -> Selection:
+    def _looked_up(self, boxes: tuple[Box, ...], filters: Filters) -> Selection:
         size = sum(box.size for box in boxes)
         if size > MOST_LOOKED_UP:
             raise RequestError(
-                f"the segments of {size:,} locations would have to be looked up, which is done for "
-                f"at most {MOST_LOOKED_UP:,}: ask for boxes (nm) with fewer locations"
+                f"what lies at {size:,} locations would have to be looked up, which is done for at "
+                f"most {MOST_LOOKED_UP:,}: ask for boxes (nm) with fewer locations"
             )
         mask = np.zeros(self._atlas.grid.size, bool)
         for box in boxes:
             for tile in box.tiles(_TILE):
+                require_caller()
                 ids = box_ids(self._atlas.grid, tile)
-                mask[ids] = _in_right_segments(self._segments.of_cells(tile).reshape(-1), filters)
+                mask[ids] = self._rules.passing_cells(filters, tile).reshape(-1)
         return Selection.of_mask(mask)
 
-    def _located(self, filters: Filters) -> Locations:
-        """The locations with data of a selection that is listed, with their vectors."""
-        ids = self.of(filters).ids
+    def _located(self, filters: Filters, version: Hashable) -> Locations:
+        ids = self._kept(filters, version).ids
         assert ids is not None, "only few locations are read at once"
-        return locations_of(self._atlas, ids)
+        return locations_of(self._atlas, ids[absent(ids, self._removed)])
 
 
 def passes(
-    atlas: Atlas, segments: PlaceSegments, filters: Filters, ids: Int[np.ndarray, " n"]
+    atlas: Atlas, rules: PlaceRules, filters: Filters, ids: Int[np.ndarray, " n"]
 ) -> Bool[np.ndarray, " n"]:
-    """Which of some locations pass filters.
-
-    Raises:
-        DataError: segments are asked for and not known.
-    """
+    """Which of some locations pass filters; errors as `PlaceRules.require`."""
     passed = np.ones(len(ids), bool)
     if filters.boxes_nm:
         places = atlas.positions_nm_xyz(ids)
         inside = [((places >= a) & (places < b)).all(axis=1) for a, b in filters.boxes_nm]
         passed &= np.logical_or.reduce(inside)
-    if filters.by_segment:
+    if filters.by_look_up:
         rows = np.flatnonzero(passed)
-        passed[rows] = _in_right_segments(segments.of(ids[rows]), filters)
+        passed[rows] = rules.passing(filters, ids[rows])
     return passed
 
 
@@ -133,15 +148,6 @@ def cell_boxes(atlas: Atlas, boxes_nm: tuple[BoxNm, ...]) -> tuple[Box, ...]:
         if all(a < b for a, b in zip(starts, stops, strict=True)):
             found.append(Box(zyx(starts), zyx(stops)))
     return tuple(found)
-
-
-def _in_right_segments(segments: np.ndarray, filters: Filters) -> Bool[np.ndarray, " n"]:
-    passed = np.ones(len(segments), bool)
-    if filters.segments:
-        passed &= np.isin(segments, np.array(sorted(filters.segments), np.uint64))
-    if filters.not_segments:
-        passed &= ~np.isin(segments, np.array(sorted(filters.not_segments), np.uint64))
-    return passed
 
 
 def _listed(grid: Grid, boxes: tuple[Box, ...]) -> Selection:

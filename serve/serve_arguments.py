@@ -1,6 +1,9 @@
 """The flags of `voxkin serve`, by what they are about."""
 
+import contextlib
 import dataclasses
+import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import tyro
@@ -8,9 +11,16 @@ import tyro
 from embed.errors import ConfigError
 from serve.arguments import Folder, Word, left_out
 from serve.credentials import TlsFiles
+from serve.fleet.fleet import Fleet, FleetSettings
+from serve.index import open_index
+from serve.served import OpenIndex
 from serve.server import Settings
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
+Masks = tyro.conf.UseAppendAction[
+    Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VOLUME", help_behavior_hint="")]
+]
 Amount = Annotated[float | None, left_out(float, "X"), tyro.conf.arg(help_behavior_hint="")]
 
 
@@ -63,21 +73,62 @@ class RunFlags:
         drain: seconds from SIGTERM on in which health says NOT_SERVING and calls are still
             answered, so that load balancers turn away.
         grace: seconds after that in which running calls may end.
+        recheck: of so many searches one is compared with the truth in the background, so that
+            /metrics can tell recall; 0 compares none.
     """
 
     log: Literal["text", "json"] = "text"
     drain: Seconds = 0.0
     grace: Seconds = 10.0
+    recheck: Annotated[int, tyro.conf.arg(metavar="N")] = 1000
 
     def require_sense(self) -> None:
-        """Checks the seconds.
+        """Checks the numbers.
 
         Raises:
-            ConfigError: they are negative, or more than an hour.
+            ConfigError: one is negative, or seconds are more than an hour.
         """
+        if self.recheck < 0:
+            raise ConfigError(f"--recheck takes 0 or more searches; got {self.recheck}")
         for flag, value in (("--drain", self.drain), ("--grace", self.grace)):
             if not 0 <= value <= 3600:
                 raise ConfigError(f"{flag} takes 0 to 3600 seconds; got {value:g}")
+
+
+@dataclasses.dataclass(frozen=True)
+class FleetFlags:
+    """Indices that a Ray cluster holds: see docs/fleet.md.
+
+    Attributes:
+        fleet: HOST:PORT of a cluster that this machine is part of, auto for the one that runs
+            here, or local for a Ray of its own. The indices have to be in slabs.
+        replicas: processes that hold each slab.
+        replica_cores: cores of each of them; a fraction is allowed.
+        slab_deadline: seconds that slabs have to answer; what the others find is told then.
+    """
+
+    fleet: Word = None
+    replicas: Annotated[int, tyro.conf.arg(metavar="N")] = 2
+    replica_cores: Annotated[float, tyro.conf.arg(metavar="X")] = 1.0
+    slab_deadline: Seconds = 2.0
+
+    @contextlib.contextmanager
+    def opener(self) -> Iterator[OpenIndex]:
+        """What opens indices: the cluster, to which this process is connected in the block, or
+        this process itself.
+
+        Raises:
+            MissingExtraError: Ray Serve is not installed.
+            ConfigError: a number is out of its range, or the address is none.
+            UnavailableError: the cluster cannot be joined.
+        """
+        if self.fleet is None:
+            yield open_index
+            return
+        address = None if self.fleet == "local" else self.fleet
+        settings = FleetSettings(address, self.replicas, self.replica_cores, self.slab_deadline)
+        with Fleet(settings) as fleet:
+            yield fleet.open_index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,3 +144,21 @@ class LimitFlags:
     calls: Amount = None
     work: Amount = None
     at_once: Annotated[int | None, left_out(int, "N"), tyro.conf.arg(help_behavior_hint="")] = None
+
+
+def parse_masks(words: Sequence[str]) -> dict[str, str]:
+    """Where the volumes of masks are, by what callers name them.
+
+    Raises:
+        ConfigError: a word is not NAME=VOLUME, or two have one name.
+    """
+    masks: dict[str, str] = {}
+    for word in words:
+        name, _, source = word.partition("=")
+        if not (_NAME.fullmatch(name) and source) or name in masks:
+            raise ConfigError(
+                "--mask takes NAME=VOLUME, each name once and of letters, digits, '.', '_' and "
+                f"'-', as in --mask neuropil=masks/neuropil.zarr; got {word!r}"
+            )
+        masks[name] = source
+    return masks

@@ -1,6 +1,7 @@
 """One atlas as it is served: everything a caller may ask of it, for gRPC and the page alike."""
 
-from collections.abc import Generator, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -12,12 +13,13 @@ from embed.atlas import Atlas
 from embed.backends.backend import Backend
 from embed.backends.choice import open_backend
 from embed.checkpoint import FILE, TrainedEncoder, load_encoder
-from embed.dense import embed_cutout
-from embed.errors import DataError, MismatchError, NotFoundError, RequestError, VolumeError
+from embed.errors import MismatchError, NotFoundError, VolumeError
 from embed.formats.source import Source
-from embed.geometry import XyzFloat, Zyx, zyx
+from embed.geometry import XyzFloat
+from embed.regions import require_mask
 from embed.volume import Volume
 from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary, ProbeSummary
+from serve.cut_outs import embed_cut_out
 from serve.hits import Hit, SearchResult
 from serve.index import Index, open_index
 from serve.jobs import Finished, JobSlot, Step, stepwise
@@ -28,45 +30,72 @@ from serve.projection import load_projection, projection_path
 from serve.projection_table import Points
 from serve.queries import BoxNm, Filters, Query, Wish
 from serve.scan import Scanned
-from serve.search import Searcher
+from serve.search import KEPT_BYTES, Searcher
 from serve.similarity_map import SimilarityMap
 from serve.thumbnails import Greys, Plane, Slice, draw_slice, field_of_view_nm
 
 T = TypeVar("T")
 
-# Of a cut-out, per axis: 4,096 embeddings take a tenth of a second on two cores.
-_MOST_CELLS = 16
+OpenIndex = Callable[[Atlas], Index]
+"""Opens the serving index of an atlas: in memory here, or elsewhere."""
+
+MAX_TOLD = 1_000_000
+"""Places of one call for everything: with what is known of each, a minute's work to tell."""
 
 
 class ServedAtlas:
     """An atlas with its index, encoder, probes and map. Safe to use from many threads."""
 
-    def __init__(self, atlas: Atlas, index: Index, segmentation: Volume | None = None) -> None:
+    def __init__(
+        self,
+        atlas: Atlas,
+        index: Index,
+        segmentation: Volume | None = None,
+        masks: Mapping[str, Volume] | None = None,
+        opener: OpenIndex = open_index,
+    ) -> None:
         self.atlas = atlas
         self.index = index
-        self._segmentation = segmentation
+        self._segmentation, self._masks, self._opener = segmentation, masks or {}, opener
         self._searcher = Searcher(
-            atlas, index, segmentation, embed=lambda voxels: self.embed(voxels).centre
+            atlas,
+            index,
+            segmentation,
+            lambda voxels: self.embed(voxels).centre,
+            KEPT_BYTES,
+            self._masks,
         )
         self.slot = JobSlot(atlas.name)
 
     @classmethod
-    def open(cls, path: Path, segmentation: Volume | None = None) -> "ServedAtlas":
+    def open(
+        cls,
+        path: Path,
+        segmentation: Volume | None = None,
+        masks: Mapping[str, Volume] | None = None,
+        opener: OpenIndex = open_index,
+    ) -> "ServedAtlas":
         """Opens an atlas after checking that its parts are whole and belong together.
 
         Args:
             path: its directory.
             segmentation: tells in which segments its places lie.
+            masks: that searches may be limited to, by the names that callers use.
+            opener: opens its index, now and when there is a new one.
 
         Raises:
             NotFoundError: there is no atlas or no index.
             IncompleteError: the atlas is unfinished.
-            MismatchError: the index or the encoder belongs to another atlas.
+            MismatchError: the index or the encoder belongs to another atlas, or a mask lies
+                elsewhere.
             DataError: a part is damaged.
+            UnavailableError: what is to hold the index cannot.
         """
         atlas = Atlas.open(path)
         atlas.require_complete()
-        served = cls(atlas, open_index(atlas), segmentation)
+        for mask in (masks or {}).values():
+            require_mask(atlas.volume, mask)
+        served = cls(atlas, opener(atlas), segmentation, masks, opener)
         if served.has_encoder:
             served.encoder  # noqa: B018  a wrong one is refused now, not at the first request
         return served
@@ -89,14 +118,14 @@ class ServedAtlas:
         Raises:
             VoxkinError: as `open`.
         """
-        renewed = type(self).open(self.atlas.path, self._segmentation)
+        renewed = type(self).open(self.atlas.path, self._segmentation, self._masks, self._opener)
         renewed.slot = self.slot
         if renewed.has_encoder and renewed.atlas.info.encoder == self.atlas.info.encoder:
             made = {"encoder", "_backend"} & vars(self).keys()
             vars(renewed).update((part, vars(self)[part]) for part in made)
         return renewed
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What requests call it."""
         return self.atlas.name
@@ -151,7 +180,7 @@ class ServedAtlas:
         self, query: Query, at_least: float, filters: Filters
     ) -> Iterator[tuple[Scanned, tuple[Hit, ...]]]:
         """Every place at least so similar; see `Searcher.find_all`."""
-        return self._searcher.find_all(query, at_least, filters)
+        return self._searcher.find_all(query, at_least, filters, MAX_TOLD)
 
     def map_similarity(self, query: Query, box_nm: BoxNm, dtype: str) -> SimilarityMap:
         """How similar the locations in a box are; see `Searcher.map_similarity`."""
@@ -180,16 +209,7 @@ class ServedAtlas:
                 holds NaN, infinite or no values.
             NotFoundError: the atlas carries no encoder.
         """
-        encoder = self.encoder
-        cells = _cells(cutout, encoder)
-        # Voxels past the last field of view would only make one more shape to compile for.
-        used = cutout[tuple(slice(n) for n in encoder.config.voxels(cells))]
-        try:
-            vectors = embed_cutout(self._backend, used, self.atlas.info.normaliser)
-        except DataError as error:
-            raise RequestError(f"the cut-out cannot be embedded: {error}") from error
-        centre = vectors[_middle(cutout.shape, encoder, cells)]
-        return CutOutEmbeddings(vectors, centre, encoder.stride, encoder.fov)
+        return embed_cut_out(self._backend, self.encoder, self.atlas.info.normaliser, cutout)
 
     def train_probe(self, table: LabelTable, name: str) -> ProbeSummary:
         """Trains a probe on labelled places and keeps it; see `train_atlas_probe`."""
@@ -235,6 +255,16 @@ class ServedAtlas:
 
     def summary(self) -> AtlasSummary:
         """The facts that a caller needs before asking anything."""
+        return dataclasses.replace(
+            self._unchanging,
+            probes=tuple(sorted(f.stem for f in (self.atlas.path / "probes").glob("*.json"))),
+            has_projection=projection_path(self.atlas).exists(),
+            has_encoder=self.has_encoder,
+        )
+
+    @cached_property
+    def _unchanging(self) -> AtlasSummary:
+        """The summary, without what may be made while the atlas is served."""
         info, grid, manifest = self.atlas.info, self.atlas.grid, self.index.manifest
         return AtlasSummary(
             name=self.name,
@@ -250,9 +280,10 @@ class ServedAtlas:
             source=Source(info.volume.spec).url,
             attribution=dict(info.attribution),
             index=IndexSummary(manifest.factory, manifest.count, manifest.exact, manifest.recall),
-            probes=tuple(sorted(f.stem for f in (self.atlas.path / "probes").glob("*.json"))),
-            has_projection=projection_path(self.atlas).exists(),
-            has_encoder=self.has_encoder,
+            probes=(),
+            has_projection=False,
+            has_encoder=False,
+            masks=tuple(sorted(self._masks)),
         )
 
     def _volume_nm(self) -> tuple[XyzFloat, XyzFloat]:
@@ -268,30 +299,3 @@ class ServedAtlas:
 def _turned(zyx: tuple[T, T, T]) -> tuple[T, T, T]:
     z, y, x = zyx
     return x, y, z
-
-
-def _cells(cutout: Shaped[np.ndarray, "z y x"], encoder: TrainedEncoder) -> Zyx:
-    """How many embeddings per axis a cut-out gives.
-
-    Raises:
-        RequestError: none, or more than are computed at once.
-    """
-    least, most = encoder.fov, encoder.config.voxels((_MOST_CELLS,) * 3)
-    if any(n < f for n, f in zip(cutout.shape, least, strict=True)) or any(
-        n > m for n, m in zip(cutout.shape, most, strict=True)
-    ):
-        raise RequestError(
-            f"a cut-out is at least one field of view, {_by(least)} voxels (XYZ), and at most "
-            f"{_by(most)}; got {_by(zyx(cutout.shape))}"
-        )
-    return encoder.config.cells(zyx(cutout.shape))
-
-
-def _middle(shape: tuple[int, ...], encoder: TrainedEncoder, cells: Zyx) -> Zyx:
-    """The cell whose field of view is nearest to the middle of a cut-out."""
-    axes = zip(shape, encoder.fov, encoder.stride, cells, strict=True)
-    return zyx(min(round((n - f) / 2 / s), count - 1) for n, f, s, count in axes)
-
-
-def _by(shape: Zyx) -> str:
-    return " x ".join(map(str, _turned(shape)))

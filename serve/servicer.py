@@ -16,6 +16,7 @@ from serve.pb.voxkin.v1 import (
     search_pb2,
     search_pb2_grpc,
 )
+from serve.recheck import Rechecks
 from serve.status import reports_errors
 
 SERVICES = tuple(
@@ -31,9 +32,10 @@ SERVICES = tuple(
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     """Finds places and embeds cut-outs."""
 
-    def __init__(self, atlases: Catalogue, metrics: Metrics) -> None:
+    def __init__(self, atlases: Catalogue, metrics: Metrics, rechecks: Rechecks) -> None:
         self._atlases = atlases
         self._metrics = metrics
+        self._rechecks = rechecks
 
     @reports_errors
     def FindSimilar(
@@ -44,6 +46,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         query, wish = query_codec.find_query(request), query_codec.read_wish(request)
         with self._metrics.searching(served.name):
             found = served.find(query, wish)
+        self._rechecks.offer(served, query)
         return codec.search_result(found)
 
     @reports_errors
@@ -67,7 +70,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         filters = query_codec.read_filters(request.filters)
         for part, hits in served.find_all(query, request.at_least, filters):
             yield search_pb2.FindAllResponse(
-                hits=map(codec.hit, hits), shards_done=part.shards_done, shards=part.shards
+                hits=map(codec.hit, hits),
+                shards_done=part.shards_done,
+                shards=part.shards,
+                stopped=part.stopped,
             )
 
     @reports_errors
@@ -152,9 +158,11 @@ class AtlasServicer(atlas_pb2_grpc.AtlasServiceServicer):
         return atlas_codec.projection(self._atlases[request.atlas].projection())
 
 
-def add_services(server: grpc.Server, atlases: Catalogue, metrics: Metrics) -> None:
+def add_services(
+    server: grpc.Server, atlases: Catalogue, metrics: Metrics, rechecks: Rechecks
+) -> None:
     """Makes a gRPC server answer for these atlases."""
-    search = SearchServicer(atlases, metrics)
+    search = SearchServicer(atlases, metrics, rechecks)
     search_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
     probe_pb2_grpc.add_ProbeServiceServicer_to_server(ProbeServicer(atlases), server)
     atlas_pb2_grpc.add_AtlasServiceServicer_to_server(AtlasServicer(atlases), server)

@@ -9,6 +9,7 @@ from embed.atlas import Atlas
 from embed.errors import OutOfBoundsError, RequestError
 from embed.geometry import Box, XyzFloat, zyx
 from serve.aims import Aim
+from serve.caller import require_caller
 from serve.locations import unit
 from serve.queries import BoxNm, Filters
 from serve.selection import cell_boxes
@@ -75,6 +76,7 @@ def map_similarity(atlas: Atlas, aim: Aim, box_nm: BoxNm, dtype: str = "uint8") 
     low, high = aim.range
     values = np.empty(cells.shape, dtype)
     for part in cells.tiles(_part(cells)):
+        require_caller()
         vectors, has_data = unit(atlas.store.read(part).reshape(part.size, -1))
         scores = np.clip(aim.scores(vectors), low, high)
         here = Box(

@@ -18,6 +18,7 @@ import grpc
 
 from embed import errors
 from embed.errors import VoxkinError
+from serve.caller import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ _KEY = "voxkin-error"
 RETRY_AFTER = "retry-after"
 # What gRPC says of a handshake that failed, in words that differ between its versions.
 _TLS = re.compile(r"handshake|certificate|SSL_|TLS|hostname", re.IGNORECASE)
+_FOLDERS = re.compile(r"(?:file://|(?<![\w.:/]))/(?:[^/\s'\"]+/)+")
 # Headers together may hold 8 KiB everywhere; a refused name may be as long as a message.
 _DETAILS = 2000
 BUG = "internal error; the server's log says more"
@@ -89,38 +91,35 @@ def http_status_of(error: VoxkinError) -> int:
 
 
 def message_of(error: VoxkinError) -> str:
-    """What a caller is told, cut to what fits in a header."""
-    text = str(error)
+    """What a caller is told: without paths, and cut to what fits in a header."""
+    # Where files lie is for the log, and no business of a caller: of a path the name is told.
+    text = _FOLDERS.sub("", str(error))
     return text if len(text) <= _DETAILS else f"{text[: _DETAILS - 1]}…"
 
 
 def reports_errors(method: Method) -> Method:
     """Wraps a method of a servicer, unary or streaming: errors abort the call with their status.
 
-    A call whose caller has gone while it waited for a thread is not begun.
+    A call whose caller has gone while it waited for a thread is not begun, and what takes long asks
+    between its parts; see `serve.caller`.
     """
 
     def unary(self: object, request: object, context: grpc.ServicerContext) -> object:
         try:
-            _require_caller(context)
-            return method(self, request, context)
+            with Waiting(context.is_active):
+                return method(self, request, context)
         except Exception as error:
             abort_call(error, method.__qualname__, context)
 
     def streaming(self: object, request: object, context: grpc.ServicerContext) -> Iterator[object]:
         try:
-            _require_caller(context)
-            yield from method(self, request, context)
+            with Waiting(context.is_active):
+                yield from method(self, request, context)
         except Exception as error:
             abort_call(error, method.__qualname__, context)
 
     wrapped = streaming if inspect.isgeneratorfunction(method) else unary
     return functools.update_wrapper(wrapped, method)  # type: ignore[return-value]  # same signature
-
-
-def _require_caller(context: grpc.ServicerContext) -> None:
-    if not context.is_active():
-        raise errors.UnavailableError("the caller has gone")
 
 
 def abort_call(error: Exception, name: str, context: grpc.ServicerContext) -> NoReturn:

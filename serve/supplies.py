@@ -1,5 +1,6 @@
 """Where the candidates of an atlas come from: its index, or the store where few may be found."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,11 +10,16 @@ from embed.atlas import Atlas
 from serve.aims import Aim
 from serve.candidates import FIRST_FETCH, MAX_FETCH, REFILL, Batch
 from serve.index import Index
-from serve.locations import Locations, similarities, unit
+from serve.indexing.spacing import expanded
+from serve.locations import Locations, absent, similarities, unit
 from serve.selection import Selection, lists_to_read
 
 Found = tuple[Float32[np.ndarray, " n"], Int[np.ndarray, " n"]]
 """Similarities and ids that an index gave for one vector; -1 where there were no more."""
+
+
+# Locations in the lists that are read, for each that is fetched.
+_PER_CANDIDATE = 2
 
 
 class IndexSupply:
@@ -28,6 +34,8 @@ class IndexSupply:
         space: str,
         selection: Selection | None = None,
         found: Found | None = None,
+        *,
+        spread: bool = True,
     ) -> None:
         """Fetches for the first time.
 
@@ -40,10 +48,11 @@ class IndexSupply:
             selection: the locations that may be found; all where it is None.
             found: what the first search of the index gave, where it was made for several vectors
                 at once.
+            spread: hits that are near each other are not wanted.
         """
         self.space = space
         self._atlas, self._index, self._vector = atlas, index, vector
-        self._fetch, self._nprobe = first_fetch(index, k, selection)
+        self._fetch, self._nprobe = first_fetch(index, k, selection, spread=spread)
         self._allowed = None if selection is None else selection.bits
         self._size = index.size if selection is None else min(index.size, selection.count)
         self.anchor_nm = atlas.positions_nm_xyz(np.array([0]))[0, ::-1]
@@ -58,7 +67,8 @@ class IndexSupply:
     def exact(self) -> bool:
         """See `Supply`."""
         manifest = self._index.manifest
-        return manifest.holds_vectors and self._nprobe == manifest.lists
+        whole = manifest.holds_vectors and manifest.every == 1
+        return whole and self._nprobe == manifest.lists
 
     def more(self) -> None:
         """See `Supply`."""
@@ -78,7 +88,9 @@ class IndexSupply:
         dry = self._nprobe == self._index.manifest.lists and len(ids) < fetch
         everything = dry or len(ids) == self._size
         open_end = not everything and len(ids) == fetch  # or else the lists that were read ran dry
-        if self._index.manifest.holds_vectors:
+        if self._index.manifest.every > 1:
+            ids, cosines = self._with_neighbours(ids, open_end)
+        elif self._index.tells_exactly:
             cosines = found[: len(ids)]
             if open_end:  # which of the equally similar were cut off is chance
                 known_ones = cosines > cosines[-1]
@@ -87,17 +99,42 @@ class IndexSupply:
             cosines = similarities(self._atlas, self._vector[None], ids[None])[0]
         return _sorted(ids, cosines, everything, open_end)
 
+    def _with_neighbours(
+        self, ids: Int[np.ndarray, " n"], open_end: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Locations that stand for those around them, and those, as far as they may be found.
+
+        At an open end what is less like the vector than all that stand for others is left out:
+        neighbours of what was not fetched may be more like it.
+        """
+        near = expanded(self._atlas.grid, ids)
+        vectors, may = unit(self._atlas.embeddings(near))
+        cosines = vectors @ self._vector
+        if open_end:
+            may &= cosines >= cosines[np.searchsorted(near, ids)].min()
+        if self._allowed is not None:
+            may &= self._allowed[near >> 3] >> (near & 7) & 1 > 0
+        may &= absent(near, self._index.removed)
+        return near[may], cosines[may]
+
     def _searched(self, fetch: int) -> Found:
         found, ids = self._index.search(self._vector[None], fetch, self._nprobe, self._allowed)
         return found[0], ids[0]
 
 
-def first_fetch(index: Index, k: int, selection: Selection | None) -> tuple[int, int]:
+def first_fetch(
+    index: Index, k: int, selection: Selection | None, *, spread: bool = True
+) -> tuple[int, int]:
     """How many candidates to fetch at first for `k` hits, and how many lists to read for them."""
-    fetch, manifest = max(FIRST_FETCH, REFILL * k), index.manifest
+    manifest = index.manifest
+    many = spread or manifest.holds_vectors  # which cost little more
+    fetch = max(FIRST_FETCH if many else manifest.candidates, REFILL * k)
+    fetch = -(-fetch // manifest.every**3)  # as each stands for so many
     if selection is None:
-        return fetch, manifest.nprobe
-    share = selection.count / max(index.size, 1)
+        # That the lists do not run dry: fetching again costs more than reading some more.
+        enough = math.ceil(_PER_CANDIDATE * fetch * manifest.lists / max(manifest.count, 1))
+        return fetch, min(max(manifest.nprobe, enough), manifest.lists)
+    share = selection.count / max(manifest.locations, 1)
     return fetch, lists_to_read(manifest.nprobe, manifest.lists, share)
 
 
@@ -207,5 +244,7 @@ def _sorted(
     everything: bool,
     open_end: bool,
 ) -> Batch:
-    order = np.lexsort((ids, -scores))
+    order = np.argsort(-scores)
+    if (np.diff(scores[order]) == 0).any():  # of equal ones the lower id first
+        order = np.lexsort((ids, -scores))
     return Batch(ids[order], scores[order], everything, open_end)

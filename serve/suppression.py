@@ -1,12 +1,19 @@
 """Spreading hits out in space: no hit near a better one (greedy non-maximum suppression)."""
 
+import math
 from collections import Counter
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
 
 ROUNDING = 1e-9
 """Relative slack of a squared distance, so that one equal to the limit always counts as enough."""
+
+# Points are looked at in blocks: ten hits are mostly among the first, and comparing a block with
+# each point that it keeps is cheaper than sorting points by place.
+_BLOCK, _LARGEST_BLOCK = 256, 4096
+_FEW = 4
 
 
 def suppress(
@@ -31,31 +38,39 @@ def suppress(
         Ascending indices of the points that stay.
     """
     far = separation * separation * (1 - ROUNDING)
-    alive = np.ones(len(points), bool)
-    for point in excluded:
-        alive &= _squared(points - point) >= far
     if separation == 0:  # distances are never less
-        stay = np.flatnonzero(alive)
-        if groups is not None:
-            stay = stay[_turn(groups[stay]) < most]
-        return stay[:limit]
-    neighbours = _CellHash(points, separation)
+        return _first(_all_far(points, excluded, far), limit, groups, most)
     kept: list[int] = []
     stayed: Counter[int] = Counter()
-    best = 0
-    while len(kept) < limit:
-        best += int(np.argmax(alive[best:])) if best < len(alive) else 0
-        if best >= len(alive) or not alive[best]:
-            break
-        kept.append(best)
-        near = neighbours.around(best)
-        alive[near[_squared(points[near] - points[best]) < far]] = False
-        if groups is not None and groups[best] >= 0:
-            group = int(groups[best])
-            stayed[group] += 1
-            if stayed[group] == most:
-                alive[best:] &= groups[best:] != group
+    begin, size = 0, _BLOCK
+    while begin < len(points) and len(kept) < limit:
+        rows = begin + np.flatnonzero(
+            _all_far(points[begin : begin + size], np.concatenate([excluded, points[kept]]), far)
+        )
+        if groups is not None:
+            rows = rows[~np.isin(groups[rows], [g for g, n in stayed.items() if n == most])]
+        while len(rows) and len(kept) < limit:
+            best = int(rows[0])
+            kept.append(best)
+            stay = _squared(points[rows] - points[best]) >= far
+            if groups is not None and groups[best] >= 0:
+                group = int(groups[best])
+                stayed[group] += 1
+                if stayed[group] == most:
+                    stay &= groups[rows] != group
+            rows = rows[stay]
+        begin, size = begin + size, min(2 * size, _LARGEST_BLOCK)
     return np.array(kept, np.int64)
+
+
+def _first(
+    alive: Bool[np.ndarray, " n"], limit: int, groups: Int[np.ndarray, " n"] | None, most: int
+) -> Int[np.ndarray, " kept"]:
+    """The first points that are alive, at most so many of a group."""
+    stay = np.flatnonzero(alive)
+    if groups is not None:
+        stay = stay[_turn(groups[stay]) < most]
+    return stay[:limit]
 
 
 def _turn(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -72,22 +87,15 @@ def _squared(offsets: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     return np.einsum("nd,nd->n", offsets, offsets)
 
 
-class _CellHash:
-    """Points by cube of the given edge: what is nearer than an edge lies in the 27 cubes around."""
-
-    def __init__(self, points: Float[np.ndarray, "n 3"], edge: float):
-        cubes = np.floor((points - points.min(axis=0, initial=0)) / edge).astype(np.int64) + 1
-        _, ny, nx = cubes.max(axis=0, initial=0) + 2  # a cube of margin keeps rows apart
-        self._keys = (cubes[:, 0] * ny + cubes[:, 1]) * nx + cubes[:, 2]
-        self._order = np.argsort(self._keys, kind="stable")
-        self._sorted = self._keys[self._order]
-        # Cubes that follow each other along x are one run of keys, so nine runs are enough.
-        self._rows = np.array([(z * ny + y) * nx for z in (-1, 0, 1) for y in (-1, 0, 1)])
-
-    def around(self, point: int) -> Int[np.ndarray, " near"]:
-        """Indices of the points in the 27 cubes around a point, itself included."""
-        first = self._keys[point] + self._rows - 1
-        starts = np.searchsorted(self._sorted, first, side="left")
-        stops = np.searchsorted(self._sorted, first + 2, side="right")
-        runs = [self._order[a:b] for a, b in zip(starts, stops, strict=True) if a < b]
-        return np.concatenate(runs)
+def _all_far(
+    points: Float[np.ndarray, "n 3"], others: Float[np.ndarray, "m 3"], far: float
+) -> Bool[np.ndarray, " n"]:
+    """Which points are at least a (squared) distance from all others."""
+    if len(others) <= _FEW:
+        alive = np.ones(len(points), bool)
+        for other in others:
+            alive &= _squared(points - other) >= far
+        return alive
+    bound = math.sqrt(far) * (1 + ROUNDING)
+    distances, _ = cKDTree(others).query(points, distance_upper_bound=bound)
+    return distances * distances >= far  # infinite where none is within the bound

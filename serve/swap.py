@@ -8,8 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from embed.errors import IncompleteError
+from embed.errors import IncompleteError, UnavailableError
 from embed.storage import reports_storage
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keeps other processes from making something in a directory, which need not be there.
+
+    Raises:
+        IncompleteError: another process is doing so.
+        StorageError: the disk refuses.
+    """
+    with reports_storage(f"write in {directory}"):
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory):
+            yield
 
 
 @contextlib.contextmanager
@@ -42,6 +56,30 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def resuming(work: Path) -> Iterator[Path]:
+    """A directory for what a long job has done so far, which a killed or stopped one leaves.
+
+    The same job finds there what it did before; one that fails leaves nothing, unless it was for
+    want of those who do it. At the end of the block the directory is removed, unless it was
+    renamed.
+
+    Raises:
+        IncompleteError: another process is writing in the directory that `work` is in.
+        StorageError: the disk refuses.
+    """
+    with alone(work.parent), reports_storage(f"write {work}"):
+        work.mkdir(exist_ok=True)
+        try:
+            yield work
+        except UnavailableError:
+            raise
+        except Exception:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def replacing_file(path: Path) -> Iterator[TextIO]:
     """An empty text file that takes the place of `path` when the block ends without an error.
 
@@ -63,6 +101,14 @@ def replacing_file(path: Path) -> Iterator[TextIO]:
                 new.replace(path)
             finally:
                 new.unlink(missing_ok=True)
+
+
+def link_or_copy(file: Path, place: Path) -> None:
+    """The same file in another place; a copy where the file system has no links."""
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copyfile(file, place)
 
 
 def _tidy(path: Path, new: Path, old: Path) -> None:

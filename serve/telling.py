@@ -50,25 +50,37 @@ def reason(want: Want, found: Gathered, k: int | None = None) -> str:
     """
     if len(found) == (k or want.k):
         return ""
+    one = len(found) == 1
+    more = "more " if len(want.told) or len(found) == want.k else ""
+    places = f"only {len(found)} {more}{'place' if one else 'places'}"
     if len(found) == want.k:
-        return f"only {len(found)} more places are told: pages end at {MAX_HITS:,} hits"
-    apart = f"at least {want.separation_nm:g} nm"
-    if want.separation_nm == 0:
-        rule = "have data" if want.itself is None else "besides the query have data"
-    elif len(want.excluded_nm):
-        rule = f"are {apart} from each other and from the query"
-    else:
-        rule = f"are {apart} apart"
-    rules = [rule, *want.rules]
+        return f"{places} {'is' if one else 'are'} told: pages end at {MAX_HITS:,} hits"
+    besides = " besides the query" if want.separation_nm == 0 and want.itself is not None else ""
+    rules = [_apart(want), *want.rules]
     if want.at_least > -np.inf:
         rules.append(f"have a similarity of at least {want.at_least:g}")
     if want.per_segment is not None:
         rules.append(f"are among the best {want.per_segment} of their segment")
-    *most, last = rules
+    *most, last = map(_of_one, rules) if one else rules
     text = f"{', '.join(most)} and {last}" if most else last
-    more = "more " if len(want.told) else ""
     scope = "" if found.everything else f" among the {found.candidates:,} most similar locations"
-    return f"only {len(found)} {more}places {text}{scope}"
+    return f"{places}{besides} {text}{scope}"
+
+
+def _apart(want: Want) -> str:
+    """How far apart places are, as a rule."""
+    if want.separation_nm == 0:
+        return "have data"
+    if len(want.excluded_nm):
+        return f"are at least {want.separation_nm:g} nm from each other and from the query"
+    return f"are at least {want.separation_nm:g} nm apart"
+
+
+def _of_one(rule: str) -> str:
+    """A rule for places, as one for a single place."""
+    verb, _, rest = rule.partition(" ")
+    single = {"are": "is", "have": "has", "lie": "lies", "do": "does"}[verb]
+    return f"{single} {rest}".replace("their segment", "its segment")
 
 
 def _why(atlas: Atlas, aim: Aim | None, ids: Int[np.ndarray, " n"]) -> list[tuple[int | None, str]]:

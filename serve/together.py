@@ -14,8 +14,9 @@ from jaxtyping import Float32
 
 from embed.errors import DataError, MismatchError, OutOfBoundsError
 from serve.candidates import Gathered, Supply, Want, gather
+from serve.gaps import flagged, looking_for_gaps
 from serve.hits import Hit, Place, SearchResult
-from serve.queries import Wish, checked_separation
+from serve.queries import Filters, Wish, checked_separation
 from serve.telling import reason
 
 
@@ -58,8 +59,10 @@ class Searched(Protocol):
         """The location nearest to a position in nm, XYZ."""
         ...
 
-    def supply(self, vector: Float32[np.ndarray, " dim"], k: int) -> Supply:
-        """Candidates for `k` hits like a vector of length 1."""
+    def supply(
+        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters = Filters()
+    ) -> Supply:
+        """Candidates for `k` hits like a vector of length 1, among what passes filters."""
         ...
 
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
@@ -72,6 +75,7 @@ def find_together(
     nm_xyz: Sequence[float],
     k: int = 10,
     min_separation_nm: float | None = None,
+    filters: Filters = Filters(),
 ) -> JointResult:
     """The `k` places of all atlases most like the location nearest to a position.
 
@@ -80,9 +84,11 @@ def find_together(
         nm_xyz: the position in nm, XYZ.
         k: number of hits, 1 to 10,000.
         min_separation_nm: see `Searcher.find_at`; between places of the same volume.
+        filters: which places of each atlas may be found, by its own volume, masks and maps.
 
     Raises:
         RequestError: an argument is out of its range.
+        NotFoundError: an atlas has no such mask or map.
         MismatchError: two atlases are not of the same encoder.
         OutOfBoundsError: the position is outside all of them.
         DataError: it is inside, but there is no data.
@@ -93,9 +99,26 @@ def find_together(
     usual = max(each.default_separation_nm for each in searched)
     separation = checked_separation(min_separation_nm, usual)
     asked, place = _place(atlases, nm_xyz)
-    supplies = [each.supply(place.vector, k) for each in searched]
+    with looking_for_gaps() as gaps:
+        result = _found(names, searched, asked, place, Wish(k, separation, filters=filters))
+    return flagged(result, gaps)
+
+
+def _found(
+    names: Sequence[str], searched: Sequence[Searched], asked: int, place: Place, wish: Wish
+) -> JointResult:
+    """The places most like one that is of the atlas whose number is asked for."""
+    k, separation, filters = wish.k, wish.min_separation_nm or 0.0, wish.filters
+    supplies = [each.supply(place.vector, k, filters) for each in searched]
     excluded = np.array([place.position_nm_xyz])[:, ::-1]
-    want = Want(k, separation, excluded, supplies[asked].space, (asked, place.id))
+    want = Want(
+        k,
+        separation,
+        excluded,
+        supplies[asked].space,
+        itself=(asked, place.id),
+        rules=filters.rules,
+    )
     found = gather(supplies, want)
     exact = all(supply.exact for supply in supplies)
     return JointResult(

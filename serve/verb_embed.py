@@ -11,7 +11,6 @@ from embed.checkpoint import load_encoder
 from embed.engines.engine import Engine
 from embed.engines.ray import Ray
 from embed.engines.shards import embed_on
-from embed.engines.workers import Workers
 from embed.errors import ConfigError, DataError, IncompleteError
 from embed.estimate import operations
 from embed.geometry import Box, ZyxFloat
@@ -43,8 +42,6 @@ from serve.embed_arguments import (
 from serve.embed_layout import lay_out
 from serve.embed_plan import shards_text, tell_plan
 from serve.embed_telling import telling
-
-_ENGINES = ("process", "workers", "ray")
 
 
 def main(words: list[str]) -> None:
@@ -92,7 +89,7 @@ def embed(
     if tells.verify_only:
         _verify(Atlas.open(out_path), tells)
         return
-    engine, part = _engine(where), _part(where.part)
+    engine, part = where.chosen(), _part(where.part)
     encoder = find_encoder(run, lambda near: _opened(volume, taken, near).frame.voxel_size_nm)
     source = _opened(volume, taken, encoder.voxel_size_nm)
     options: Any = {"run": str(run.resolve()), "any_voxel_size": taken.any_voxel_size}
@@ -153,18 +150,6 @@ def _opened(volume: str, taken: VolumeFlags, near: ZyxFloat) -> Volume:
         channel=taken.channel,
         at_voxel_size_nm=None if free else near,
     )
-
-
-def _engine(where: WhereFlags) -> Engine | None:
-    if where.engine not in _ENGINES:
-        raise ConfigError(f"--engine is one of {', '.join(_ENGINES)}; got {where.engine!r}")
-    if where.workers is not None and where.engine != "workers":
-        raise ConfigError("--workers goes with --engine workers")
-    if where.address is not None and where.engine != "ray":
-        raise ConfigError("--address goes with --engine ray")
-    if where.engine == "workers":
-        return Workers(where.workers)
-    return Ray(where.address, where.threads) if where.engine == "ray" else None
 
 
 def _part(text: str | None) -> tuple[int, int] | None:

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from embed.atlas import Atlas
 from embed.errors import ConfigError, NotFoundError
-from embed.volume import open_volume
 from serve.access import Access
 from serve.arguments import Flag, Number, Server, Size, Word, call, left_out
 from serve.client import Client
@@ -64,6 +63,7 @@ def find(
       voxkin find em.atlas --like 1200,860,600 --like 900,310,450 --unlike 400,400,600 --mode best
       voxkin find em.atlas --probe mito:mitochondrion --box-nm 0:2000,0:2000,0:600 --per-segment 1
         --segmentation segments.zarr
+      voxkin find em.atlas --at 1200,860,600 --mask neuropil.zarr --where mito:mitochondrion:0.8
       voxkin find em.atlas --at 1200,860,600 --at-least 0.8 > places.txt
 
     Args:
@@ -100,7 +100,7 @@ def find(
         with _client(server, name) as (client, atlas):
             result = client.find(query, wish, atlas)
     else:
-        result = _search(atlases, query, wish, which.segmentation)
+        result = _search(atlases, query, wish, which)
     if json:
         print_json(_report(result))
         return
@@ -109,27 +109,35 @@ def find(
         note(f"{result.reason}; asked for {wish.k}")
 
 
-def _search(
-    paths: tuple[Path, ...], query: Query, wish: Wish, segmentation: str | None
-) -> SearchResult:
-    searchers = _searchers(paths, segmentation)
+def _search(paths: tuple[Path, ...], query: Query, wish: Wish, which: WhichFlags) -> SearchResult:
+    searchers = _searchers(paths, which)
     if len(searchers) == 1:
         return next(iter(searchers.values())).find(query, wish)
-    plain = Wish(wish.k, wish.min_separation_nm)
-    if wish != plain or len(query.like_nm_xyz) != 1 or query.unlike_nm_xyz or segmentation:
+    plain = Wish(wish.k, wish.min_separation_nm, wish.filters)
+    if wish != plain or len(query.like_nm_xyz) != 1 or query.unlike_nm_xyz:
         raise ConfigError(
-            "several atlases are searched together by one place (--at), -k and --min-separation "
-            "alone; name one ATLAS for examples, probes and filters"
+            "several atlases are searched together by one place (--at), with -k, --min-separation "
+            "and filters; name one ATLAS for examples, probes, --per-segment and --at-least"
         )
     alike = Counter(path.name for path in searchers)
     named = {path.name if alike[path.name] == 1 else str(path): s for path, s in searchers.items()}
-    return find_together(named, query.like_nm_xyz[0], wish.k, wish.min_separation_nm)
+    place = query.like_nm_xyz[0]
+    return find_together(named, place, wish.k, wish.min_separation_nm, wish.filters)
 
 
-def _searchers(paths: tuple[Path, ...], segmentation: str | None) -> dict[Path, Searcher]:
-    volume = None if segmentation is None else open_volume(segmentation)
+def _searchers(paths: tuple[Path, ...], which: WhichFlags) -> dict[Path, Searcher]:
     opened = {path.resolve(): Atlas.open(path) for path in paths}  # named twice is searched once
-    return {path: Searcher(atlas, _index(atlas), volume) for path, atlas in opened.items()}
+    searchers = {}
+    for path, atlas in opened.items():
+        segmentation, masks = which.volumes(atlas)
+        searchers[path] = Searcher(atlas, _index(atlas), segmentation, masks=masks)
+    spaces = {searcher.space for searcher in searchers.values()}
+    if len(spaces) > 1 and (which.segmentation or which.mask):
+        raise ConfigError(
+            "--segmentation and --mask are of one volume, and these atlases are of several; search "
+            "those of each volume by themselves"
+        )
+    return searchers
 
 
 def _tell_all(
@@ -150,7 +158,7 @@ def _tell_all(
             for hit in client.find_all(query, at_least, filters, atlas):
                 say(_line(hit, json))
         return
-    searchers = _searchers(paths, which.segmentation)
+    searchers = _searchers(paths, which)
     if len(searchers) > 1:
         raise ConfigError("every place above a similarity is told of one ATLAS at a time")
     for _, hits in next(iter(searchers.values())).find_all(query, at_least, filters):

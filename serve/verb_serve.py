@@ -1,5 +1,8 @@
 """`voxkin serve`: answers gRPC clients and shows the page."""
 
+import contextlib
+import dataclasses
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +13,12 @@ from embed.errors import ConfigError
 from embed.volume import open_volume
 from serve.arguments import Address, Flag, Name, Word, call
 from serve.console import note, print_json, say
+from serve.index import open_index
 from serve.logs import log_as_json
 from serve.quota import Limits
-from serve.serve_arguments import LimitFlags, OthersFlags, RunFlags
-from serve.served import ServedAtlas
-from serve.server import RunningServer, Settings, start_server
+from serve.serve_arguments import FleetFlags, LimitFlags, Masks, OthersFlags, RunFlags, parse_masks
+from serve.served import OpenIndex, ServedAtlas
+from serve.server import RunningServer, Settings, settle, start_server
 from serve.tokens import Grant, digest_of, line_of, make_token, parse_name, parse_scopes
 
 GRPC = "127.0.0.1:50061"
@@ -40,7 +44,9 @@ def serve(
     http: Address = HTTP,
     others: tyro.conf.OmitArgPrefixes[OthersFlags] = OthersFlags(),
     run: tyro.conf.OmitArgPrefixes[RunFlags] = RunFlags(),
+    fleet: tyro.conf.OmitArgPrefixes[FleetFlags] = FleetFlags(),
     segmentation: Word = None,
+    mask: Masks = (),
     json: Flag = False,
 ) -> None:
     """Serves one or more atlases until Ctrl-C or SIGTERM.
@@ -53,9 +59,11 @@ def serve(
       voxkin serve em.atlas
       voxkin serve em.atlas other.atlas --grpc 127.0.0.1:50070 --http 127.0.0.1:8070
       ssh -L 8061:127.0.0.1:8061 -L 50061:127.0.0.1:50061 THIS-MACHINE
+      voxkin serve em.atlas --segmentation segments.zarr --mask neuropil=neuropil.zarr
       voxkin serve token --scope read --name lab
       voxkin serve em.atlas --grpc 0.0.0.0:50061 --http 0.0.0.0:8061 --hosts em.lab.org
         --tls-cert cert.pem --tls-key key.pem --tokens tokens.txt
+      voxkin serve em.atlas --fleet head:6379 --replicas 2
 
     Args:
         atlases: directories of indexed atlases; each is served under the name of its directory.
@@ -63,14 +71,25 @@ def serve(
         http: HOST:PORT of the page; port 0 takes a free one.
         others: serving other machines.
         run: how it runs and ends.
+        fleet: indices that a Ray cluster holds.
         segmentation: volume of segment ids, so that places can be searched by segment; of the
             volume that all ATLASes are of.
+        mask: a volume, of any voxel size, that is not 0 where searches with this NAME may find
+            places; of the volume that all ATLASes are of. May be given several times.
         json: print the two addresses as JSON once both answer.
     """
     run.require_sense()
+    # FAISS' threads otherwise spin while they wait for each other: where others use the cores too,
+    # a batch of searches then costs three times as much. Read when FAISS is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if run.log == "json":
         log_as_json()
-    with start(atlases, grpc, http, others.settings(), segmentation) as server:
+    settings = dataclasses.replace(others.settings(), recheck=run.recheck)
+    with contextlib.ExitStack() as until_the_end:
+        opener = until_the_end.enter_context(fleet.opener())
+        opened = open_atlases(atlases, segmentation, mask, opener)
+        server = until_the_end.enter_context(start_server(opened, grpc, http, settings))
+        settle()
         if json:
             print_json({"grpc": server.grpc_address, "http": server.http_address})
         announce(server, "https" if others.tls_cert else "http")
@@ -114,8 +133,25 @@ def start(
     http: str,
     settings: Settings = Settings(),
     segmentation: str | None = None,
+    masks: tuple[str, ...] = (),
 ) -> RunningServer:
     """Opens the atlases and starts to answer."""
+    return start_server(open_atlases(atlases, segmentation, masks), grpc, http, settings)
+
+
+def open_atlases(
+    atlases: tuple[Path, ...],
+    segmentation: str | None = None,
+    masks: tuple[str, ...] = (),
+    opener: OpenIndex = open_index,
+) -> dict[str, ServedAtlas]:
+    """Opens atlases, each under the name of its directory.
+
+    Raises:
+        ConfigError: there are none, two have one name, or they are of several volumes where a
+            segmentation or masks are of one.
+        VoxkinError: as `ServedAtlas.open`.
+    """
     if not atlases:
         raise ConfigError("name at least one atlas to serve, as in: voxkin serve em.atlas")
     directories = {path.resolve() for path in atlases}  # one that is named twice is served once
@@ -123,13 +159,14 @@ def start(
     if twice:
         raise ConfigError(f"two atlases are called {twice[0]!r}; rename one of the directories")
     volume = None if segmentation is None else open_volume(segmentation)
-    opened = [ServedAtlas.open(path, volume) for path in atlases]
-    if volume is not None and len({atlas.space for atlas in opened}) > 1:
+    named = {name: open_volume(source) for name, source in parse_masks(masks).items()}
+    opened = [ServedAtlas.open(path, volume, named, opener) for path in atlases]
+    if (volume is not None or named) and len({atlas.space for atlas in opened}) > 1:
         raise ConfigError(
-            "--segmentation is of one volume, and these atlases are of several; serve those of "
-            "each volume by themselves"
+            "--segmentation and --mask are of one volume, and these atlases are of several; serve "
+            "those of each volume by themselves"
         )
-    return start_server({atlas.name: atlas for atlas in opened}, grpc, http, settings)
+    return {atlas.name: atlas for atlas in opened}
 
 
 def announce(server: RunningServer, scheme: str = "http") -> None:

@@ -57,13 +57,17 @@ class Ray:
         Raises:
             UnavailableError: the cluster cannot be joined.
         """
-        with self._connected():
+        with self.connected():
             gpus = int(self._ray.cluster_resources().get("GPU", 0))
             if gpus:
                 open_lane = functools.partial(_Device, self._ray)
                 yield from run_in_lanes(open_lane, gpus, function, items)
             else:
                 yield from self._run_tasks(function, iter(items))
+
+    def cores(self) -> float:
+        """Cores of the cluster that this process is connected to, busy ones counted in."""
+        return float(self._ray.cluster_resources().get("CPU", 0))
 
     def _run_tasks(
         self, function: Callable[[Item], Result], items: Iterator[Item]
@@ -101,7 +105,12 @@ class Ray:
         return bool(running)
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[None]:
+    def connected(self) -> Iterator[None]:
+        """In this block the process is part of the cluster.
+
+        Raises:
+            UnavailableError: the cluster cannot be joined.
+        """
         if self._ray.is_initialized():
             yield
             return

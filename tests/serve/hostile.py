@@ -127,6 +127,35 @@ HOSTILE = {
         Code.INVALID_ARGUMENT,
         "at_least",
     ),
+    "a class of a probe as a path": (
+        search_pb2.FindSimilarRequest(
+            position_nm=HERE, filters={"classes": [{"probe": "../../etc/passwd"}]}
+        ),
+        Code.INVALID_ARGUMENT,
+        "a-z, 0-9",
+    ),
+    "a class of a probe that no file can be named": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, filters={"classes": [{"probe": "\0"}]}),
+        Code.INVALID_ARGUMENT,
+        "a-z, 0-9",
+    ),
+    "a mask as a path": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, filters={"masks": ["/etc/passwd"]}),
+        Code.NOT_FOUND,
+        "no mask",
+    ),
+    "a similarity that float32 does not hold": (
+        search_pb2.FindSimilarRequest(position_nm=HERE, at_least=-1e300),
+        Code.INVALID_ARGUMENT,
+        "at_least",
+    ),
+    "a weight without bound": (
+        search_pb2.FindSimilarRequest(
+            examples={"like_nm": [HERE], "unlike_nm": [HERE], "unlike_weight": 1e300}
+        ),
+        Code.INVALID_ARGUMENT,
+        "unlike_weight",
+    ),
     "a forged page": (
         search_pb2.FindSimilarRequest(position_nm=HERE, page_token=b"x" * 999),
         Code.INVALID_ARGUMENT,

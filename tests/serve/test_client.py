@@ -102,14 +102,11 @@ def test_the_error_of_the_server_is_raised_again(client, ask, error, words):
     assert "\n" not in str(raised.value)
 
 
-def test_no_server_is_told_within_seconds_with_how_to_start_one():
-    begun = time.monotonic()
-
+def test_no_server_is_told_in_time_with_how_to_start_one():
+    # Within the time that a call may take, or the error would be that of a server that is too slow.
     with Client("127.0.0.1:1") as client:
         with pytest.raises(errors.UnavailableError, match="voxkin serve"):
             client.atlases()
-
-    assert time.monotonic() - begun < 10
 
 
 def test_a_malformed_address_is_refused_before_anything_is_asked():

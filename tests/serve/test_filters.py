@@ -99,7 +99,7 @@ def test_filtered_hits_are_those_of_brute_force(searchers, which, seed, k, separ
         if which in ("grid by the index", "lists"):  # and not from the store
             patch.setattr(serve.selection, "FEW", 0)
             patch.setattr(serve.search, "FEW", 0)
-            searcher._selections = serve.selection.Selections(searcher.atlas, searcher._segments)
+            searcher._selections = serve.selection.Selections(searcher.atlas, searcher._rules)
         result = searcher.find(Query(like=(query,)), Wish(k, separation, filters, per_segment=most))
 
     ids, vectors, positions = everything(searcher.atlas)
@@ -172,6 +172,28 @@ def test_a_list_that_filters_cut_short_says_which(searchers):
         "segments, do not lie in the segments left out, have a similarity of at least -0.5 and are "
         "among the best 2 of their segment"
     )
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        (Wish(9, 0), "only 1 place has data and lies in the box"),
+        (Wish(9, 50), "only 1 place is at least 50 nm apart and lies in the box"),
+        (
+            Wish(9, 0, per_segment=1),
+            "only 1 place has data, lies in the box and is among the best 1 of its segment",
+        ),
+    ],
+)
+def test_a_single_place_is_told_of_in_the_singular(searchers, wish, told):
+    place = everything(searchers["grid"].atlas)[2][900]
+    box = (tuple((place - 1).tolist()), tuple((place + 1).tolist()))
+
+    result = searchers["grid"].find(
+        Query(like=(np.ones(16),)), dataclasses.replace(wish, filters=Filters((box,)))
+    )
+
+    assert result.reason == told
 
 
 def test_a_box_without_locations_finds_nothing_and_says_so(searchers):

@@ -49,6 +49,30 @@ def test_everything_above_a_similarity_is_found_in_the_order_of_the_store(
     assert parts[-1][0].shards_done == parts[-1][0].shards
 
 
+@pytest.mark.parametrize("most", [1, 36, 37, 300])
+def test_no_more_are_told_than_asked_for_and_the_last_part_says_so(searcher, monkeypatch, most):
+    monkeypatch.setattr(serve.scan, "AT_ONCE", 37)
+    query = Query(like_nm_xyz=(PLACE,))
+    whole = [hit for _, some in searcher.find_all(query, 0.2) for hit in some]
+
+    *parts, (last, some) = searcher.find_all(query, 0.2, most=most)
+
+    told = [hit for _, hits in parts for hit in hits] + list(some)
+    assert told == whole[:most]
+    assert not any(part.stopped for part, _ in parts)
+    assert f"at most {most:,} places" in last.stopped
+
+
+def test_as_many_as_there_are_are_told_without_a_word(searcher):
+    query = Query(like_nm_xyz=(PLACE,))
+    count = sum(len(some) for _, some in searcher.find_all(query, 0.2))
+
+    parts = list(searcher.find_all(query, 0.2, most=count))
+
+    assert sum(len(some) for _, some in parts) == count
+    assert not any(part.stopped for part, _ in parts)
+
+
 def test_given_places_are_found_with_their_segments(given):
     searcher = Searcher(given, open_index(given))
     filters = Filters((), frozenset({2**60, 0}))

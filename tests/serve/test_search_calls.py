@@ -6,14 +6,16 @@ import itertools
 import numpy as np
 import pytest
 
+import serve.served
 from embed import errors
+from embed.volume import open_volume
 from serve.client import Client
-from serve.index import open_index
 from serve.labels import LabelTable
-from serve.probes import train_atlas_probe
-from serve.queries import Filters, Query, Wish
+from serve.probes import apply_probe, train_atlas_probe
+from serve.queries import ClassFilter, Filters, Query, Wish
 from serve.served import ServedAtlas
 from serve.server import start_server
+from tests.labelled import write_volume
 from tests.serve.brute import write_segmentation
 from tests.served import INSIDE, make_served
 
@@ -39,8 +41,12 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     atlas = make_served(folder / "small").atlas
     places = np.array([(x, 260.0, z) for x in (132, 196, 452, 548) for z in (375, 675)])
-    train_atlas_probe(atlas, LabelTable(places, ("low",) * 4 + ("high",) * 4), "side")
-    return ServedAtlas(atlas, open_index(atlas), write_segmentation(folder / "s.zarr"))
+    table = LabelTable(places, ("low",) * 4 + ("high",) * 4)
+    apply_probe(atlas, train_atlas_probe(atlas, table, "side"))
+    blobs = (np.indices((12, 7, 7)).sum(axis=0) % 3 == 0).astype(np.uint8)
+    write_volume(folder / "m.zarr", blobs, (50.0, 70.0, 70.0))
+    masks = {"m": open_volume(folder / "m.zarr")}
+    return ServedAtlas.open(atlas.path, write_segmentation(folder / "s.zarr"), masks)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,7 @@ def client(served):
         Wish(),
         Wish(7, 100, Filters((BOX,), frozenset({112, 1, 0})), per_segment=2),
         Wish(500, 0.0, Filters((), frozenset(), frozenset({112})), at_least=0.1),
+        Wish(9, 0.0, Filters(masks=frozenset({"m"}), classes=(ClassFilter("side", "low", 0.7),))),
     ],
 )
 def test_a_search_is_the_one_made_in_process(client, served, query, wish):
@@ -94,6 +101,22 @@ def test_everything_above_a_similarity_is_streamed(client, served, query):
     assert there
 
 
+def test_a_stream_that_the_server_ends_says_so_after_what_it_told(client, monkeypatch):
+    whole = list(client.find_all(Query(like=(VECTOR,)), 0.2))
+    monkeypatch.setattr(serve.served, "MAX_TOLD", 7)
+    found = client.find_all(Query(like=(VECTOR,)), 0.2)
+
+    told = list(itertools.islice(found, 7))
+    with pytest.raises(errors.RequestError, match="at most 7 places"):
+        next(found)
+
+    assert told == whole[:7]
+
+
+def test_the_masks_that_there_are_are_told(client):
+    assert client.describe().masks == ("m",)
+
+
 def test_a_stream_can_be_left(client):
     found = client.find_all(Query(like=(VECTOR,)), -1.0)
 
@@ -120,6 +143,11 @@ def test_a_map_is_the_one_made_in_process(client, served, query, dtype):
     ("ask", "error", "words"),
     [
         (lambda c: c.find(Query(probe="nobody")), "NotFoundError", "no probe"),
+        (
+            lambda c: c.find(QUERIES["a place"], Wish(filters=Filters(masks=frozenset({"x"})))),
+            "NotFoundError",
+            "no mask 'x'; there are: m",
+        ),
         (lambda c: c.find(Query(like=(np.ones(3),))), "RequestError", "16-dimensional"),
         (lambda c: c.find(QUERIES["a place"], Wish(page=b"x")), "RequestError", "page token"),
         (lambda c: c.find_each(np.ones(16)), "RequestError", "one a row"),

@@ -20,6 +20,9 @@ from tests.served import INSIDE, is_refused, make_served
 ANY = "127.0.0.1:0"
 Health = health_pb2.HealthCheckResponse
 
+_LONG = 120
+"""Seconds that nothing here takes, on however slow a machine."""
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
@@ -32,13 +35,15 @@ class Held:
     def __init__(self, served):
         self._served = served
         self.begun, self.let_go = threading.Event(), threading.Event()
+        self.went_on = False
 
     def __getattr__(self, name):
         return getattr(self._served, name)
 
     def find(self, *arguments):
         self.begun.set()
-        self.let_go.wait(30)
+        self.let_go.wait(_LONG)
+        self.went_on = True
         return self._served.find(*arguments)
 
 
@@ -52,17 +57,23 @@ def ask_in_thread(server, answers):
     return thread
 
 
+def check_until_refused(channel):
+    stub = health_pb2_grpc.HealthStub(channel)
+    for _ in range(1000):
+        stub.Check(health_pb2.HealthCheckRequest(), timeout=_LONG)
+        time.sleep(0.02)
+
+
 def test_stopping_lets_calls_in_flight_end_and_refuses_new_ones(served):
     held, answers = Held(served), []
     server = start_server({"small": held}, ANY, ANY)
     asking = ask_in_thread(server, answers)
-    held.begun.wait(30)
+    held.begun.wait(_LONG)
 
-    stopping = threading.Thread(target=server.stop, args=(20,))
+    stopping = threading.Thread(target=server.stop, args=(_LONG,))
     stopping.start()
-    time.sleep(0.3)
     with grpc.insecure_channel(server.grpc_address) as channel, pytest.raises(grpc.RpcError):
-        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        check_until_refused(channel)
     held.let_go.set()
     stopping.join()
     asking.join()
@@ -80,19 +91,19 @@ def test_while_draining_health_says_so_and_new_calls_are_still_answered(served):
     ):
         told = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         before = next(told).status
-        stopping = threading.Thread(target=server.stop, args=(5, 1.5))
-        begun = time.monotonic()
+        stopping = threading.Thread(target=server.stop, args=(5, _LONG))
         stopping.start()
         after = next(told).status
 
         answered = client.find_similar(position_nm_xyz=INSIDE, k=1)
+        draining = stopping.is_alive()
         told.cancel()
+        server.stop(5)  # which does not wait for the drain
         stopping.join()
-        took = time.monotonic() - begun
 
     assert (before, after) == (Health.SERVING, Health.NOT_SERVING)
     assert answered.complete
-    assert 1.5 <= took < 6
+    assert draining
     assert is_refused(server.grpc_address)
 
 
@@ -108,15 +119,14 @@ def test_a_call_that_does_not_end_is_cut_off_after_the_grace(served):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    held.begun.wait(30)
+    held.begun.wait(_LONG)
 
-    begun = time.monotonic()
     server.stop(grace=0.2)
-    took = time.monotonic() - begun
+    went_on = held.went_on
     held.let_go.set()
     asking.join()
 
-    assert took < 5
+    assert not went_on
     assert failed
 
 
@@ -140,17 +150,15 @@ def test_a_second_signal_does_not_wait_for_the_calls_in_flight(served):
     server = start_server({"small": held}, ANY, ANY)
     with grpc.insecure_channel(server.grpc_address) as channel:
         request = search_pb2.FindSimilarRequest(position_nm=codec.position(INSIDE))
-        call = search_pb2_grpc.SearchServiceStub(channel).FindSimilar.future(request, timeout=60)
-        held.begun.wait(30)
+        call = search_pb2_grpc.SearchServiceStub(channel).FindSimilar.future(request, timeout=_LONG)
+        held.begun.wait(_LONG)
         timers = [threading.Timer(t, os.kill, (os.getpid(), signal.SIGINT)) for t in (0.3, 0.8)]
         for timer in timers:
             timer.start()
 
-        begun = time.monotonic()
-        server.wait(grace=60)
-        took = time.monotonic() - begun
+        server.wait(grace=_LONG)
 
-        assert took < 10
+        assert not held.went_on
         assert call.code() == grpc.StatusCode.UNAVAILABLE
     held.let_go.set()
 
@@ -170,11 +178,12 @@ def test_more_calls_than_the_server_takes_are_refused_at_once_and_the_rest_answe
     with start_server({"small": held}, ANY, ANY) as server:
         with grpc.insecure_channel(server.grpc_address) as channel:
             stub = search_pb2_grpc.SearchServiceStub(channel)
-            calls = [stub.FindSimilar.future(request, timeout=60) for _ in range(80)]
+            calls = [stub.FindSimilar.future(request, timeout=_LONG) for _ in range(80)]
             refused = {grpc.StatusCode.RESOURCE_EXHAUSTED}
-            deadline = time.monotonic() + 20
-            while sum(c.done() for c in calls) < 16 and time.monotonic() < deadline:
-                time.sleep(0.05)
+            for _ in range(1000):
+                if sum(call.done() for call in calls) == 16:
+                    break
+                time.sleep(0.02)
             held.let_go.set()
             codes = [call.code() for call in calls]
 
@@ -190,6 +199,7 @@ class Endless(Held):
         self.ended = threading.Event()
 
     def apply_probe(self, name):
+        self.begun.set()
         try:
             for done in range(10**9):
                 time.sleep(0.01)
@@ -206,7 +216,7 @@ def test_a_job_whose_caller_hangs_up_ends_and_makes_room(served):
             assert next(news) == Step(0, 10**9)
             news.close()
 
-            assert endless.ended.wait(10)
+            assert endless.ended.wait(_LONG)
 
 
 def test_a_job_that_takes_longer_than_its_caller_waits_ends_with_the_wait(served):
@@ -214,12 +224,15 @@ def test_a_job_that_takes_longer_than_its_caller_waits_ends_with_the_wait(served
     with start_server({"small": endless}, ANY, ANY) as server:
         with grpc.insecure_channel(server.grpc_address) as channel:
             request = probe_pb2.ApplyProbeRequest(name="any")
-            call = probe_pb2_grpc.ProbeServiceStub(channel).Apply(request, timeout=0.5)
-            with pytest.raises(grpc.RpcError) as ended:
-                list(call)
+            for seconds in (0.5, 5, 50):  # on a slow machine a call may not have begun in time
+                call = probe_pb2_grpc.ProbeServiceStub(channel).Apply(request, timeout=seconds)
+                with pytest.raises(grpc.RpcError) as ended:
+                    list(call)
+                if endless.begun.is_set():
+                    break
 
             assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-            assert endless.ended.wait(10)
+            assert endless.ended.wait(_LONG)
 
 
 def test_many_who_watch_health_hold_no_thread(served):
@@ -229,10 +242,10 @@ def test_many_who_watch_health_hold_no_thread(served):
             watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(30)]
             assert {next(watch).status for watch in watches} == {1}
 
-            begun = time.monotonic()
-            with Client(server.grpc_address) as client:
-                client.describe()
+            # Were they to hold the 16 threads there are, it would not be answered at all.
+            with Client(server.grpc_address, timeout_s=_LONG) as client:
+                described = client.describe()
 
-            assert time.monotonic() - begun < 5
+            assert described.name == "small"
             for watch in watches:
                 watch.cancel()

@@ -20,6 +20,7 @@ from serve.pb.voxkin.v1 import (
     search_pb2_grpc,
     types_pb2,
 )
+from serve.recheck import Rechecks
 from serve.server import start_server
 from serve.servicer import AtlasServicer, ProbeServicer, SearchServicer
 from tests.atlases import FOV, STRIDE
@@ -81,9 +82,9 @@ def stubs(served):
 
 @pytest.fixture(scope="module")
 def servicers(served):
-    atlases = Catalogue({"small": served})
+    atlases, metrics = Catalogue({"small": served}), Metrics()
     return {
-        "Search": SearchServicer(atlases, Metrics()),
+        "Search": SearchServicer(atlases, metrics, Rechecks(metrics, 0)),
         "Probe": ProbeServicer(atlases),
         "Atlas": AtlasServicer(atlases),
     }

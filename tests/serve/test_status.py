@@ -9,7 +9,15 @@ import pytest
 
 from embed import errors
 from embed.errors import VoxkinError
-from serve.status import BUG, CODES, code_of, error_of, http_status_of, reports_errors
+from serve.status import (
+    BUG,
+    CODES,
+    code_of,
+    error_of,
+    http_status_of,
+    message_of,
+    reports_errors,
+)
 
 MISTAKES = [
     kind
@@ -146,3 +154,17 @@ def test_no_server_is_unavailable_and_how_to_start_one_is_said():
 
     assert isinstance(error, errors.UnavailableError)
     assert "voxkin serve" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("cannot read /srv/data/em.atlas/maps/p.zarr: gone", "cannot read p.zarr: gone"),
+        ("make it with: voxkin project '/srv/em.atlas'", "make it with: voxkin project 'em.atlas'"),
+        ("file:///srv/em/volume.zarr is gone", "volume.zarr is gone"),
+        ("s3://bucket/em/volume.zarr is gone", "s3://bucket/em/volume.zarr is gone"),
+        ("0.5 nm/voxel along x/y, ../../p", "0.5 nm/voxel along x/y, ../../p"),
+    ],
+)
+def test_callers_are_not_told_where_files_lie(said, told):
+    assert message_of(errors.DataError(said)) == told

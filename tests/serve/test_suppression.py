@@ -5,15 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import serve.suppression
 from serve.suppression import suppress
 
 
-def _plain(points, limit, separation, excluded):
+def _plain(points, limit, separation, excluded, groups, most):
     kept = []
     for index, point in enumerate(points):
         others = [*excluded, *(points[i] for i in kept)]
         far = all(np.linalg.norm(point - o) >= separation * (1 - 1e-9) for o in others)
-        if far and len(kept) < limit:
+        full = groups[index] >= 0 and [groups[i] for i in kept].count(groups[index]) >= most
+        if far and not full and len(kept) < limit:
             kept.append(index)
     return kept
 
@@ -23,16 +25,21 @@ def _plain(points, limit, separation, excluded):
     count=st.integers(0, 80),
     limit=st.integers(1, 30),
     separation=st.sampled_from([0.0, 1.0, 4.6 * 3, 30.0, 1e4]),
+    block=st.sampled_from([4, 16, 256]),
+    most=st.sampled_from([1, 2, 100]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_it_keeps_what_a_plain_loop_keeps(count, limit, separation, seed):
+def test_it_keeps_what_a_plain_loop_keeps(count, limit, separation, block, most, seed):
     rng = np.random.default_rng(seed)
     points = rng.integers(-6, 6, (count, 3)) * np.array([4.6, 4.6, 45.0])
-    excluded = rng.uniform(-30, 30, (int(rng.integers(0, 3)), 3))
+    excluded = rng.uniform(-30, 30, (int(rng.integers(0, 7)), 3))
+    groups = rng.integers(-1, 5, count)
 
-    kept = suppress(points, limit, separation, excluded)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serve.suppression, "_BLOCK", block)
+        kept = suppress(points, limit, separation, excluded, groups, most)
 
-    assert kept.tolist() == _plain(points, limit, separation, excluded)
+    assert kept.tolist() == _plain(points, limit, separation, excluded, groups, most)
 
 
 @pytest.mark.parametrize("size", [4.6, 1 / 3, 7.7])

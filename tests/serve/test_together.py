@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serve.remote
+import serve.selection
 import serve.supplies
 from embed.atlas import Atlas
 from embed.errors import DataError, MismatchError, OutOfBoundsError, RequestError
@@ -18,6 +19,7 @@ from embed.geometry import Box
 from serve.client import Client
 from serve.index import build_index, open_index
 from serve.locations import shard_locations
+from serve.queries import Filters
 from serve.search import Searcher
 from serve.served import ServedAtlas
 from serve.server import start_server
@@ -196,6 +198,24 @@ def test_atlases_of_two_encoders_are_refused_and_both_named(searchers, tmp_path)
         match="'small' was made by encoder a-test-encoder and 'other' by another-encoder: only",
     ):
         find_together(mixed, PLACE)
+
+
+@pytest.mark.parametrize("few", [0, 50_000], ids=["by the index", "compared"])
+def test_filters_hold_for_each_of_the_atlases(searchers, client, monkeypatch, few):
+    monkeypatch.setattr(serve.selection, "FEW", few)
+    box = ((150.0, 150.0, 200.0), (400.0, 400.0, 500.0))
+    names = ("small", "places", "elsewhere")
+
+    here = find_together({name: searchers[name] for name in names}, PLACE, 30, 60, Filters((box,)))
+    there = client.find_together(
+        names, position_nm_xyz=PLACE, k=30, min_separation_nm=60, filters=Filters((box,))
+    )
+
+    places = np.array([hit.position_nm_xyz for hit in here.hits])
+    assert ((places >= box[0]) & (places < box[1])).all()
+    assert {hit.atlas for hit in here.hits} == set(names)
+    assert [(hit.atlas, hit.id) for hit in there.hits] == [(h.atlas, h.id) for h in here.hits]
+    assert here.complete or here.reason.endswith("lie in the box")
 
 
 def test_a_short_list_comes_with_its_reason(searchers):

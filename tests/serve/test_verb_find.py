@@ -10,14 +10,16 @@ from embed.volume import open_volume
 from serve.cli import main
 from serve.index import open_index
 from serve.labels import LabelTable
-from serve.probes import train_atlas_probe
-from serve.queries import Filters, Query, Wish
+from serve.probes import apply_probe, train_atlas_probe
+from serve.queries import ClassFilter, Filters, Query, Wish
 from serve.search import Searcher
 from serve.served import ServedAtlas
 from serve.server import start_server
+from tests.labelled import write_volume
 from tests.serve.brute import write_segmentation
 from tests.served import INSIDE, make_served
 
+MASK = "m.zarr"
 AT, OTHER = "260,260,435", "420,420,555"
 BOX = ((100.0, 100.0, 30.0), (500.0, 450.0, 600.0))
 ANY = "127.0.0.1:0"
@@ -29,7 +31,10 @@ def folder(tmp_path_factory):
     served = make_served(folder / "small")
     places = np.array([(x, 260.0, z) for x in (132, 196, 452, 548) for z in (375, 675)])
     table = LabelTable(places, ("low",) * 4 + ("high",) * 4)
-    train_atlas_probe(served.atlas, table, "low")
+    apply_probe(served.atlas, train_atlas_probe(served.atlas, table, "low"))
+    write_volume(
+        folder / "m.zarr", (np.indices((12, 7, 7)).sum(0) % 3 == 0).astype("u1"), (50.0, 70.0, 70.0)
+    )
     write_segmentation(folder / "s.zarr")
     return folder
 
@@ -37,7 +42,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def searcher(folder):
     atlas = Atlas.open(folder / "small")
-    return Searcher(atlas, open_index(atlas), open_volume(folder / "s.zarr"))
+    masks = {MASK: open_volume(folder / MASK)}
+    return Searcher(atlas, open_index(atlas), open_volume(folder / "s.zarr"), masks=masks)
 
 
 def _json(capsys, *words):
@@ -81,13 +87,29 @@ ASKED = {
         Query(like_nm_xyz=(INSIDE,), unlike_nm_xyz=((420, 420, 555),), mode="linear"),
         Wish(),
     ),
+    "a mask": (
+        ["--at", AT, "--mask", MASK, "-k", "5"],
+        PLACE,
+        Wish(5, filters=Filters(masks=frozenset({MASK}))),
+    ),
+    "a class of a map": (
+        ["--at", AT, "--where", "low:high:0.75", "-k", "5"],
+        PLACE,
+        Wish(5, filters=Filters(classes=(ClassFilter("low", "high", 0.75),))),
+    ),
+    "the likeliest of two": (
+        ["--at", AT, "--where", "low", "--where", "low:high", "-k", "5"],
+        PLACE,
+        Wish(5, filters=Filters(classes=(ClassFilter("low"), ClassFilter("low", "high")))),
+    ),
     "a probe": (["--probe", "low"], Query(probe="low"), Wish()),
     "a class": (["--probe", "low:high"], Query(probe="low", probe_class="high"), Wish()),
 }
 
 
 @pytest.mark.parametrize(("words", "query", "wish"), ASKED.values(), ids=ASKED.keys())
-def test_flags_say_what_to_find(folder, searcher, capsys, words, query, wish):
+def test_flags_say_what_to_find(folder, searcher, capsys, monkeypatch, words, query, wish):
+    monkeypatch.chdir(folder)
     report = _json(capsys, folder / "small", "--segmentation", folder / "s.zarr", *words)
 
     found = searcher.find(query, wish)
@@ -154,7 +176,7 @@ def test_what_cannot_be_asked_ends_with_two_and_a_line(folder, capsys, words, to
 def test_several_atlases_take_one_place_alone(folder, given, capsys):
     words = ["find", str(folder / "small"), str(given.path), "--at", AT]
 
-    assert main([*words, "--box-nm", "100:500,100:450,30:600"]) == 2
+    assert main([*words, "--unlike", OTHER]) == 2
     assert "name one ATLAS" in capsys.readouterr().err
     assert main([*words, "--at-least", "0.9"]) == 2
     assert "one ATLAS at a time" in capsys.readouterr().err

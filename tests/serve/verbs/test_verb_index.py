@@ -23,7 +23,8 @@ def test_the_index_is_built_and_its_recall_told(voxkin, unindexed):
     ended = voxkin("index", unindexed)
 
     assert ended.code == 0
-    assert ended.out.startswith("Flat over 8,925 locations, recall@10 1.000, 0.4 MB")
+    assert ended.out.startswith("Flat over 8,925 locations, recall@10 1.000, 357")
+    assert " kB (8,925 locations are compared one by one" in ended.out
     assert ended.out.endswith(f"next: voxkin serve {unindexed}\n")
     assert ended.err == ""
 
@@ -93,3 +94,96 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(voxkin, unindexed):
     assert full.stderr.count("\n") == 1
     assert files(unindexed) == before
     assert voxkin("index", unindexed).code == 0
+
+
+def test_a_dry_run_tells_what_would_be_built_and_why_and_writes_nothing(voxkin, unindexed):
+    before = files(unindexed)
+
+    told = voxkin("index", unindexed, "--dry-run")
+    found = voxkin("index", unindexed, "--dry-run", "--json").json
+
+    assert told.code == 0
+    assert "8,925 locations are compared one by one" in told.out
+    assert "32 bytes of numbers + 8 of id" in told.out
+    assert "smaller:" in told.out
+    assert "s of CPU" in told.out
+    assert found["chosen"]["factory"] == "Flat"
+    assert found["estimate"]["bytes"] == found["chosen"]["bytes"]
+    assert files(unindexed) == before
+
+
+def test_what_does_not_fit_in_the_memory_is_refused_with_what_would(voxkin, unindexed):
+    before = files(unindexed)
+
+    ended = voxkin("index", unindexed, "--memory", "0.00001")
+
+    assert "--every 2" in ended.complaint
+    assert files(unindexed) == before
+
+
+def test_versions_are_listed_rolled_back_and_put_in_service(voxkin, own_atlas):
+    voxkin("index", own_atlas, "--factory", "IVF8,Flat")
+
+    listed = voxkin("index", own_atlas, "--list")
+    back = voxkin("index", own_atlas, "--rollback", "--json").json
+    again = voxkin("index", own_atlas, "--use", "0002", "--json").json
+    found = voxkin("index", own_atlas, "--list", "--json").json
+
+    assert "IVF8,Flat" in listed.out
+    assert "serving" in listed.out
+    assert (back["version"], again["version"]) == ("0001", "0002")
+    assert [version["serving"] for version in found] == [False, True]
+
+
+def test_locations_are_removed_by_box_and_by_id_and_put_back(voxkin, own_atlas, tmp_path):
+    place = ("--at", "200,200,150", "--min-separation", "0", "-k", "9", "--json")
+
+    def found() -> list[int]:
+        return [hit["id"] for hit in voxkin("find", own_atlas, *place).json["hits"]]
+
+    before = found()
+    (tmp_path / "ids.txt").write_text("\n".join(map(str, before[:4])))
+    by_id = voxkin("index", own_atlas, "--remove-ids", tmp_path / "ids.txt", "--json").json
+    after = found()
+    boxed = voxkin("index", own_atlas, "--remove-box", "0:9999,0:9999,0:200", "--json").json
+    beyond = found()
+    restored = voxkin("index", own_atlas, "--restore", "--json").json
+
+    assert by_id["removed"] == 4
+    assert set(before) - set(after) == set(before[:4])
+    assert boxed["removed"] > 1000
+    assert set(beyond).isdisjoint(range(9 * 21 * 25))  # the lowest planes
+    assert restored["removed"] == 0
+    assert found() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--list", "--rollback"], "--list and --rollback do not go together"),
+        (["--rollback", "--rebuild"], "--rollback and --rebuild do not go together"),
+        (["--remove-box", "1:2"], "--remove-box takes X, Y and Z ranges in nm"),
+        (["--remove-box", "0:1,0:1,0:1"], "there is no location to remove"),
+        (["--remove-ids", "/nowhere"], "/nowhere is none"),
+        (["--use", "0009"], "there are: 0001"),
+        (["--rollback"], "no version before 0001"),
+        (["--memory", "-1"], "--memory is a number of GB above 0"),
+        (["--every", "3"], "got 3"),
+        (["--keep", "1"], "2 or more"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(voxkin, own_atlas, words, said):
+    before = files(own_atlas)
+
+    ended = voxkin("index", own_atlas, *words)
+
+    assert said in ended.complaint
+    assert files(own_atlas) == before
+
+
+def test_an_index_of_every_second_location_is_searched(voxkin, unindexed):
+    told = voxkin("index", unindexed, "--every", "2")
+    found = voxkin("find", unindexed, "--at", "200,200,150", "-k", "5", "--json").json
+
+    assert "one of each 2 x 2 x 2" in told.out
+    assert len(found["hits"]) == 5

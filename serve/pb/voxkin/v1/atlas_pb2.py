@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from serve.pb.voxkin.v1 import types_pb2 as voxkin_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15voxkin/v1/atlas.proto\x12\tvoxkin.v1\x1a\x15voxkin/v1/types.proto\"\xe5\x04\n\x05\x41tlas\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\rvoxel_size_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12#\n\tvolume_nm\x18\x03 \x01(\x0b\x32\x10.voxkin.v1.BoxNm\x12\x30\n\x11\x66irst_location_nm\x18\x04 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12/\n\x10last_location_nm\x18\x05 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12$\n\tlocations\x18\x06 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12(\n\rstride_voxels\x18\x07 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12%\n\nfov_voxels\x18\x08 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12\x15\n\rembedding_dim\x18\t \x01(\r\x12\x1b\n\x13\x65ncoder_fingerprint\x18\n \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x36\n\x0b\x61ttribution\x18\r \x03(\x0b\x32!.voxkin.v1.Atlas.AttributionEntry\x12\x1f\n\x05index\x18\x0e \x01(\x0b\x32\x10.voxkin.v1.Index\x12\x0e\n\x06probes\x18\x0f \x03(\t\x12\x16\n\x0ehas_projection\x18\x10 \x01(\x08\x12\x13\n\x0bhas_encoder\x18\x11 \x01(\x08\x1a\x32\n\x10\x41ttributionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x05Index\x12\x0f\n\x07\x66\x61\x63tory\x18\x01 \x01(\t\x12\x0f\n\x07vectors\x18\x02 \x01(\x04\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\x14\n\x0crecall_at_10\x18\x04 \x01(\x01\"\x14\n\x12ListAtlasesRequest\"8\n\x13ListAtlasesResponse\x12!\n\x07\x61tlases\x18\x01 \x03(\x0b\x32\x10.voxkin.v1.Atlas\"%\n\x14\x44\x65scribeAtlasRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\"8\n\x15\x44\x65scribeAtlasResponse\x12\x1f\n\x05\x61tlas\x18\x01 \x01(\x0b\x32\x10.voxkin.v1.Atlas\"\"\n\x11ProjectionRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\"q\n\x12ProjectionResponse\x12\x14\n\x0clocation_ids\x18\x01 \x01(\x0c\x12\x0e\n\x06points\x18\x02 \x01(\x0c\x12\x14\n\x0cpositions_nm\x18\x03 \x01(\x0c\x12\x10\n\x08\x63lusters\x18\x04 \x01(\x0c\x12\r\n\x05\x63ount\x18\x05 \x01(\r2\xef\x01\n\x0c\x41tlasService\x12\x45\n\x04List\x12\x1d.voxkin.v1.ListAtlasesRequest\x1a\x1e.voxkin.v1.ListAtlasesResponse\x12M\n\x08\x44\x65scribe\x12\x1f.voxkin.v1.DescribeAtlasRequest\x1a .voxkin.v1.DescribeAtlasResponse\x12I\n\nProjection\x12\x1c.voxkin.v1.ProjectionRequest\x1a\x1d.voxkin.v1.ProjectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15voxkin/v1/atlas.proto\x12\tvoxkin.v1\x1a\x15voxkin/v1/types.proto\"\xf4\x04\n\x05\x41tlas\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\rvoxel_size_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12#\n\tvolume_nm\x18\x03 \x01(\x0b\x32\x10.voxkin.v1.BoxNm\x12\x30\n\x11\x66irst_location_nm\x18\x04 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12/\n\x10last_location_nm\x18\x05 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12$\n\tlocations\x18\x06 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12(\n\rstride_voxels\x18\x07 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12%\n\nfov_voxels\x18\x08 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12\x15\n\rembedding_dim\x18\t \x01(\r\x12\x1b\n\x13\x65ncoder_fingerprint\x18\n \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x36\n\x0b\x61ttribution\x18\r \x03(\x0b\x32!.voxkin.v1.Atlas.AttributionEntry\x12\x1f\n\x05index\x18\x0e \x01(\x0b\x32\x10.voxkin.v1.Index\x12\x0e\n\x06probes\x18\x0f \x03(\t\x12\x16\n\x0ehas_projection\x18\x10 \x01(\x08\x12\x13\n\x0bhas_encoder\x18\x11 \x01(\x08\x12\r\n\x05masks\x18\x12 \x03(\t\x1a\x32\n\x10\x41ttributionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x05Index\x12\x0f\n\x07\x66\x61\x63tory\x18\x01 \x01(\t\x12\x0f\n\x07vectors\x18\x02 \x01(\x04\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\x14\n\x0crecall_at_10\x18\x04 \x01(\x01\"\x14\n\x12ListAtlasesRequest\"8\n\x13ListAtlasesResponse\x12!\n\x07\x61tlases\x18\x01 \x03(\x0b\x32\x10.voxkin.v1.Atlas\"%\n\x14\x44\x65scribeAtlasRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\"8\n\x15\x44\x65scribeAtlasResponse\x12\x1f\n\x05\x61tlas\x18\x01 \x01(\x0b\x32\x10.voxkin.v1.Atlas\"\"\n\x11ProjectionRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\"q\n\x12ProjectionResponse\x12\x14\n\x0clocation_ids\x18\x01 \x01(\x0c\x12\x0e\n\x06points\x18\x02 \x01(\x0c\x12\x14\n\x0cpositions_nm\x18\x03 \x01(\x0c\x12\x10\n\x08\x63lusters\x18\x04 \x01(\x0c\x12\r\n\x05\x63ount\x18\x05 \x01(\r2\xef\x01\n\x0c\x41tlasService\x12\x45\n\x04List\x12\x1d.voxkin.v1.ListAtlasesRequest\x1a\x1e.voxkin.v1.ListAtlasesResponse\x12M\n\x08\x44\x65scribe\x12\x1f.voxkin.v1.DescribeAtlasRequest\x1a .voxkin.v1.DescribeAtlasResponse\x12I\n\nProjection\x12\x1c.voxkin.v1.ProjectionRequest\x1a\x1d.voxkin.v1.ProjectionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,23 +35,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATLAS_ATTRIBUTIONENTRY']._loaded_options = None
   _globals['_ATLAS_ATTRIBUTIONENTRY']._serialized_options = b'8\001'
   _globals['_ATLAS']._serialized_start=60
-  _globals['_ATLAS']._serialized_end=673
-  _globals['_ATLAS_ATTRIBUTIONENTRY']._serialized_start=623
-  _globals['_ATLAS_ATTRIBUTIONENTRY']._serialized_end=673
-  _globals['_INDEX']._serialized_start=675
-  _globals['_INDEX']._serialized_end=753
-  _globals['_LISTATLASESREQUEST']._serialized_start=755
-  _globals['_LISTATLASESREQUEST']._serialized_end=775
-  _globals['_LISTATLASESRESPONSE']._serialized_start=777
-  _globals['_LISTATLASESRESPONSE']._serialized_end=833
-  _globals['_DESCRIBEATLASREQUEST']._serialized_start=835
-  _globals['_DESCRIBEATLASREQUEST']._serialized_end=872
-  _globals['_DESCRIBEATLASRESPONSE']._serialized_start=874
-  _globals['_DESCRIBEATLASRESPONSE']._serialized_end=930
-  _globals['_PROJECTIONREQUEST']._serialized_start=932
-  _globals['_PROJECTIONREQUEST']._serialized_end=966
-  _globals['_PROJECTIONRESPONSE']._serialized_start=968
-  _globals['_PROJECTIONRESPONSE']._serialized_end=1081
-  _globals['_ATLASSERVICE']._serialized_start=1084
-  _globals['_ATLASSERVICE']._serialized_end=1323
+  _globals['_ATLAS']._serialized_end=688
+  _globals['_ATLAS_ATTRIBUTIONENTRY']._serialized_start=638
+  _globals['_ATLAS_ATTRIBUTIONENTRY']._serialized_end=688
+  _globals['_INDEX']._serialized_start=690
+  _globals['_INDEX']._serialized_end=768
+  _globals['_LISTATLASESREQUEST']._serialized_start=770
+  _globals['_LISTATLASESREQUEST']._serialized_end=790
+  _globals['_LISTATLASESRESPONSE']._serialized_start=792
+  _globals['_LISTATLASESRESPONSE']._serialized_end=848
+  _globals['_DESCRIBEATLASREQUEST']._serialized_start=850
+  _globals['_DESCRIBEATLASREQUEST']._serialized_end=887
+  _globals['_DESCRIBEATLASRESPONSE']._serialized_start=889
+  _globals['_DESCRIBEATLASRESPONSE']._serialized_end=945
+  _globals['_PROJECTIONREQUEST']._serialized_start=947
+  _globals['_PROJECTIONREQUEST']._serialized_end=981
+  _globals['_PROJECTIONRESPONSE']._serialized_start=983
+  _globals['_PROJECTIONRESPONSE']._serialized_end=1096
+  _globals['_ATLASSERVICE']._serialized_start=1099
+  _globals['_ATLASSERVICE']._serialized_end=1338
 # @@protoc_insertion_point(module_scope)

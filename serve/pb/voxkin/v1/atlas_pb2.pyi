@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Atlas(_message.Message):
-    __slots__ = ("name", "voxel_size_nm", "volume_nm", "first_location_nm", "last_location_nm", "locations", "stride_voxels", "fov_voxels", "embedding_dim", "encoder_fingerprint", "fingerprint", "source", "attribution", "index", "probes", "has_projection", "has_encoder")
+    __slots__ = ("name", "voxel_size_nm", "volume_nm", "first_location_nm", "last_location_nm", "locations", "stride_voxels", "fov_voxels", "embedding_dim", "encoder_fingerprint", "fingerprint", "source", "attribution", "index", "probes", "has_projection", "has_encoder", "masks")
     class AttributionEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class Atlas(_message.Message):
     PROBES_FIELD_NUMBER: _ClassVar[int]
     HAS_PROJECTION_FIELD_NUMBER: _ClassVar[int]
     HAS_ENCODER_FIELD_NUMBER: _ClassVar[int]
+    MASKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     voxel_size_nm: _types_pb2.PositionNm
     volume_nm: _types_pb2.BoxNm
@@ -49,7 +50,8 @@ class Atlas(_message.Message):
     probes: _containers.RepeatedScalarFieldContainer[str]
     has_projection: bool
     has_encoder: bool
-    def __init__(self, name: _Optional[str] = ..., voxel_size_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., volume_nm: _Optional[_Union[_types_pb2.BoxNm, _Mapping]] = ..., first_location_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., last_location_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., locations: _Optional[_Union[_types_pb2.Counts, _Mapping]] = ..., stride_voxels: _Optional[_Union[_types_pb2.Counts, _Mapping]] = ..., fov_voxels: _Optional[_Union[_types_pb2.Counts, _Mapping]] = ..., embedding_dim: _Optional[int] = ..., encoder_fingerprint: _Optional[str] = ..., fingerprint: _Optional[str] = ..., source: _Optional[str] = ..., attribution: _Optional[_Mapping[str, str]] = ..., index: _Optional[_Union[Index, _Mapping]] = ..., probes: _Optional[_Iterable[str]] = ..., has_projection: bool = ..., has_encoder: bool = ...) -> None: ...
+    masks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., voxel_size_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., volume_nm: _Optional[_Union[_types_pb2.BoxNm, _Mapping]] = ..., first_location_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., last_location_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., locations: _Optional[_Union[_types_pb2.Counts, _Mapping]] = ..., stride_voxels: _Optional[_Union[_types_pb2.Counts, _Mapping]] = ..., fov_voxels: _Optional[_Union[_types_pb2.Counts, _Mapping]] = ..., embedding_dim: _Optional[int] = ..., encoder_fingerprint: _Optional[str] = ..., fingerprint: _Optional[str] = ..., source: _Optional[str] = ..., attribution: _Optional[_Mapping[str, str]] = ..., index: _Optional[_Union[Index, _Mapping]] = ..., probes: _Optional[_Iterable[str]] = ..., has_projection: bool = ..., has_encoder: bool = ..., masks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Index(_message.Message):
     __slots__ = ("factory", "vectors", "exact", "recall_at_10")

@@ -74,14 +74,28 @@ class Query(_message.Message):
     def __init__(self, like_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., unlike_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., like: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., unlike: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., cut_out: _Optional[_Union[_types_pb2.CutOut, _Mapping]] = ..., mode: _Optional[_Union[QueryMode, str]] = ..., unlike_weight: _Optional[float] = ..., probe: _Optional[str] = ..., probe_class: _Optional[str] = ...) -> None: ...
 
 class Filters(_message.Message):
-    __slots__ = ("boxes_nm", "segments", "not_segments")
+    __slots__ = ("boxes_nm", "segments", "not_segments", "masks", "classes")
     BOXES_NM_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     NOT_SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    MASKS_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
     boxes_nm: _containers.RepeatedCompositeFieldContainer[_types_pb2.BoxNm]
     segments: _containers.RepeatedScalarFieldContainer[int]
     not_segments: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, boxes_nm: _Optional[_Iterable[_Union[_types_pb2.BoxNm, _Mapping]]] = ..., segments: _Optional[_Iterable[int]] = ..., not_segments: _Optional[_Iterable[int]] = ...) -> None: ...
+    masks: _containers.RepeatedScalarFieldContainer[str]
+    classes: _containers.RepeatedCompositeFieldContainer[ClassFilter]
+    def __init__(self, boxes_nm: _Optional[_Iterable[_Union[_types_pb2.BoxNm, _Mapping]]] = ..., segments: _Optional[_Iterable[int]] = ..., not_segments: _Optional[_Iterable[int]] = ..., masks: _Optional[_Iterable[str]] = ..., classes: _Optional[_Iterable[_Union[ClassFilter, _Mapping]]] = ...) -> None: ...
+
+class ClassFilter(_message.Message):
+    __slots__ = ("probe", "probe_class", "at_least")
+    PROBE_FIELD_NUMBER: _ClassVar[int]
+    PROBE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    probe: str
+    probe_class: str
+    at_least: float
+    def __init__(self, probe: _Optional[str] = ..., probe_class: _Optional[str] = ..., at_least: _Optional[float] = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("position_nm", "similarity", "location_id", "segment_id", "source_id", "exact", "example", "why")
@@ -104,7 +118,7 @@ class Hit(_message.Message):
     def __init__(self, position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., similarity: _Optional[float] = ..., location_id: _Optional[int] = ..., segment_id: _Optional[int] = ..., source_id: _Optional[int] = ..., exact: bool = ..., example: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class FindSimilarResponse(_message.Message):
-    __slots__ = ("hits", "query_position_nm", "query_location_id", "complete", "reason", "candidates_examined", "exact", "query_vector", "next_page_token")
+    __slots__ = ("hits", "query_position_nm", "query_location_id", "complete", "reason", "candidates_examined", "exact", "query_vector", "next_page_token", "missing")
     HITS_FIELD_NUMBER: _ClassVar[int]
     QUERY_POSITION_NM_FIELD_NUMBER: _ClassVar[int]
     QUERY_LOCATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +128,7 @@ class FindSimilarResponse(_message.Message):
     EXACT_FIELD_NUMBER: _ClassVar[int]
     QUERY_VECTOR_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     query_position_nm: _types_pb2.PositionNm
     query_location_id: int
@@ -123,7 +138,8 @@ class FindSimilarResponse(_message.Message):
     exact: bool
     query_vector: _types_pb2.Vector
     next_page_token: bytes
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., query_position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., query_location_id: _Optional[int] = ..., complete: bool = ..., reason: _Optional[str] = ..., candidates_examined: _Optional[int] = ..., exact: bool = ..., query_vector: _Optional[_Union[_types_pb2.Vector, _Mapping]] = ..., next_page_token: _Optional[bytes] = ...) -> None: ...
+    missing: str
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., query_position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., query_location_id: _Optional[int] = ..., complete: bool = ..., reason: _Optional[str] = ..., candidates_examined: _Optional[int] = ..., exact: bool = ..., query_vector: _Optional[_Union[_types_pb2.Vector, _Mapping]] = ..., next_page_token: _Optional[bytes] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class FindEachRequest(_message.Message):
     __slots__ = ("atlas", "vectors", "k", "min_separation_nm", "filters", "per_segment", "at_least")
@@ -162,14 +178,16 @@ class FindAllRequest(_message.Message):
     def __init__(self, atlas: _Optional[str] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., at_least: _Optional[float] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ...) -> None: ...
 
 class FindAllResponse(_message.Message):
-    __slots__ = ("hits", "shards_done", "shards")
+    __slots__ = ("hits", "shards_done", "shards", "stopped")
     HITS_FIELD_NUMBER: _ClassVar[int]
     SHARDS_DONE_FIELD_NUMBER: _ClassVar[int]
     SHARDS_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     shards_done: int
     shards: int
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., shards_done: _Optional[int] = ..., shards: _Optional[int] = ...) -> None: ...
+    stopped: str
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., shards_done: _Optional[int] = ..., shards: _Optional[int] = ..., stopped: _Optional[str] = ...) -> None: ...
 
 class MapSimilarityRequest(_message.Message):
     __slots__ = ("atlas", "query", "box_nm", "map_type")
