@@ -4,6 +4,7 @@ The same program runs on one device and on many. Each device makes and embeds th
 crops; the loss then compares every place with all others, on whichever device they were embedded.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from embed import objective
 from embed.artefacts import place_centres
 from embed.augment import change_grey
-from embed.config import RunConfig
+from embed.config import RunConfig, VolumeConfig
 from embed.devices import CROPS
 from embed.encoder import unit
 from embed.geometry import Zyx
@@ -44,12 +45,18 @@ EmbedViews = Callable[[PyTree[Array], Views, Keys, Masks], Float[Array, "view cr
 
 
 def make_train_step(config: RunConfig, mesh: Mesh | None = None) -> Step:
-    """Builds the compiled step.
+    """The compiled step, built once for all runs of a process that differ in their volumes alone.
 
     Args:
         config: of the run.
         mesh: devices to share the crops out among; one device if not given.
     """
+    any_volume = (VolumeConfig("any"),)
+    return _make_train_step(dataclasses.replace(config, volumes=any_volume), mesh)
+
+
+@functools.lru_cache(maxsize=4)
+def _make_train_step(config: RunConfig, mesh: Mesh | None) -> Step:
     graph, _ = nnx.split(nnx.eval_shape(lambda: Learner(config, rngs=nnx.Rngs(0))), nnx.Param)
     optimizer = make_optimizer(config.train)
     embed_views, bank = make_embed_views(config), make_filters(config)
