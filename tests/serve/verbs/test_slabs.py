@@ -5,12 +5,19 @@ import pytest
 from embed.errors import ConfigError
 from serve.fleet.fleet import FleetSettings
 from serve.serve_arguments import FleetFlags
+from tests.atlases import make_atlas
 
 
-def test_an_index_is_cut_in_slabs_stays_so_and_is_put_in_one_file_again(voxkin, own_atlas):
-    cut = voxkin("index", own_atlas, "--slabs", 3, "--json")
-    told = voxkin("index", own_atlas)
-    one = voxkin("index", own_atlas, "--slabs", 0, "--json")
+@pytest.fixture
+def small(tmp_path):
+    """An atlas of eight shards without an index."""
+    return make_atlas(tmp_path / "small").path
+
+
+def test_an_index_is_cut_in_slabs_stays_so_and_is_put_in_one_file_again(voxkin, small):
+    cut = voxkin("index", small, "--slabs", 3, "--json")
+    told = voxkin("index", small)
+    one = voxkin("index", small, "--slabs", 0, "--json")
 
     assert len(cut.json["slabs"]) == 3
     assert "in 3 slabs" in told.out
@@ -28,8 +35,8 @@ def test_an_index_is_cut_in_slabs_stays_so_and_is_put_in_one_file_again(voxkin, 
         (["--slabs", 2, "--list"], "one at a time: --list and --slabs"),
     ],
 )
-def test_slabs_that_cannot_be_made_are_refused(voxkin, own_atlas, flags, words):
-    ended = voxkin("index", own_atlas, *flags)
+def test_slabs_that_cannot_be_made_are_refused(voxkin, small, flags, words):
+    ended = voxkin("index", small, *flags)
 
     assert ended.code == 2
     assert words in ended.err
@@ -49,6 +56,6 @@ def test_settings_of_a_fleet_that_make_no_sense_are_refused(wrong, words):
         FleetSettings(**wrong)
 
 
-def test_without_a_fleet_indices_are_opened_in_this_process(own_atlas):
+def test_without_a_fleet_indices_are_opened_in_this_process():
     with FleetFlags().opener() as opener:
         assert opener.__module__ == "serve.index"
