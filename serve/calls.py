@@ -55,8 +55,8 @@ class Follower:
             if handler.request_streaming
             else (handler.unary_stream if streams else handler.unary_unary)
         )
-        if getattr(call, "experimental_non_blocking", False):
-            return handler  # Health's Watch, which must not be made to hold a thread
+        if getattr(call, "experimental_thread_pool", None):
+            return handler  # Health's Watch, which waits elsewhere, and has no end to be followed
 
         def unary(request: object, context: grpc.ServicerContext) -> object:
             with _Followed(self, self._grant.get(), context) as followed:

@@ -190,7 +190,7 @@ def start_server(
     certificates = Certificates(settings.tls) if settings.tls else None
     tokens = TokenFile(settings.tokens) if settings.tokens else None
     atlases, metrics, draining = Catalogue(served), Metrics(), threading.Event()
-    door, health_servicer = Door(tokens, metrics), health.HealthServicer()
+    door, health_servicer = Door(tokens, metrics), _make_health()
     watcher = Watcher(atlases, metrics, _teller(health_servicer), settings.look_every_s)
     rechecks = Rechecks(metrics, settings.recheck)
     grpc_server = _make_grpc_server(door, metrics, health_servicer)
@@ -233,6 +233,16 @@ def settle() -> None:
 def health_name(atlas: str) -> str:
     """What the health service calls an atlas."""
     return f"atlas/{atlas}"
+
+
+def _make_health() -> health.HealthServicer:
+    """Health whose watchers wait in threads of their own.
+
+    Its usual way needs none, but there `set` waits, with a lock held, for each watcher to be told,
+    while the only thread that could tell them may wait for the lock, to forget one that has left.
+    """
+    watching = futures.ThreadPoolExecutor(_MAX_CALLS, "grpc-health")
+    return health.HealthServicer(experimental_non_blocking=False, experimental_thread_pool=watching)
 
 
 def _teller(servicer: health.HealthServicer) -> Any:

@@ -1,6 +1,8 @@
 """What one process of a fleet does: it holds one slab and answers what it is asked."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -14,6 +16,7 @@ class Replica:
 
     def __init__(self, slab: Slab, directory: str, removed: Int[np.ndarray, " n"]) -> None:
         """See `OpenSlab`."""
+        _keep_shut()
         self._slab = OpenSlab(slab, Path(directory), removed)
 
     def search(
@@ -21,3 +24,25 @@ class Replica:
     ) -> Found:
         """See `OpenSlab.search`."""
         return self._slab.search(vectors, k, nprobe, allowed)
+
+
+def _keep_shut() -> None:
+    """Keeps Ray Serve from opening the port of this replica that handles do not use.
+
+    Ray 2.60 listens there on all interfaces, and unpickles what anybody sends: whoever reaches the
+    machine could run any program on it. Only TLS between all parts of Ray closes it otherwise.
+
+    Raises:
+        RuntimeError: this Ray opens it in a way that is not known here.
+    """
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return
+    from ray.serve._private import replica
+
+    if not hasattr(replica, "add_port_to_grpc_server"):
+        raise RuntimeError("this version of Ray Serve opens a port that cannot be kept shut")
+    replica.add_port_to_grpc_server = _opens_none
+
+
+def _opens_none(server: Any, address: str) -> int:
+    return 0

@@ -104,6 +104,17 @@ def replicas(atlas, slab, manifest=None):
     return found
 
 
+def listening(process):
+    """How many TCP ports a process listens on."""
+    held = {os.readlink(fd) for fd in Path(f"/proc/{process}/fd").iterdir()}
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]
+    ]
+    return sum(row[3] == "0A" and f"socket:[{row[9]}]" in held for row in rows)
+
+
 def until(true):
     """Waits for something, but not for ever."""
     ends = time.monotonic() + LONG_S
@@ -165,6 +176,15 @@ def test_a_fleet_finds_what_one_index_finds(fleet, atlas, plain):
 
         np.testing.assert_allclose(similarities, exact, atol=1e-6)
         np.testing.assert_array_equal(ids, exact_ids)
+
+
+def test_replicas_listen_to_ray_alone(fleet, atlas):
+    fleet.open_index(atlas)
+
+    ports = [listening(process) for n in range(SLABS) for process in replicas(atlas, n)]
+
+    # That of Ray, which its token guards. Ray Serve would open one more that nothing guards.
+    assert ports == [1] * SLABS * REPLICAS
 
 
 def test_an_index_of_one_file_is_no_business_of_a_fleet(fleet, plain):
