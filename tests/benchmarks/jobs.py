@@ -79,7 +79,7 @@ def overhead_ray(
         for source, name in ((warm_up, "small"), (volume, "large"))
     )
     bare = _Bare(atlas, encoder)
-    with engine._connected():
+    with engine.connected():
         start_s, job_s = _on_ray(engine, small, small.shards), 0.0
         for first in range(0, len(atlas.shards), _GROUP):
             group = atlas.shards[first : first + _GROUP]
