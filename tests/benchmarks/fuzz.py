@@ -46,7 +46,7 @@ AT_ONCE = 4
 HUNG_S = 60
 # What nothing that is told may hold; what a caller wrote itself may be told again.
 _BYTES = re.compile(r'"(?:[^"\\]|\\.)*\\(?:[^"\\]|\\.)*"')
-_INSIDE = re.compile(r"Traceback|site-packages|\.py\b| at 0x[0-9a-f]{6}|/work/|/tmp/|/root/")
+_INSIDE = re.compile(r"Traceback|site-packages|\.py\b| at 0x[0-9a-f]{6}|/home/|/tmp/|/root/")
 _TELL_PATHS = ("Apply", "Describe", "List")
 _SHARES = (("message", 0.93), ("bytes", 0.99), ("raw", 0.995), ("http", 1.0))
 _PATHS = (
