@@ -8,7 +8,6 @@ from embed.atlas import POINTS, Atlas
 from embed.backends.backend import Backend
 from embed.backends.choice import open_backend
 from embed.checkpoint import TrainedEncoder
-from embed.dense import require_voxel_size
 from embed.errors import DataError, MismatchError, OutOfBoundsError
 from embed.geometry import Grid, Zyx
 from embed.given_shard import given_parts, read_fields
@@ -19,6 +18,7 @@ from embed.provenance import AtlasInfo
 from embed.quantiser import Quantiser
 from embed.regions import require_mask
 from embed.storage import is_free
+from embed.suitability import require_voxel_size
 from embed.volume import Volume
 
 # At 33 voxels an edge, 37 MB of fields of view; a shard takes a second on two cores.

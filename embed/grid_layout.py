@@ -8,13 +8,7 @@ from embed.atlas import Atlas
 from embed.backends.backend import Backend
 from embed.backends.choice import open_backend
 from embed.checkpoint import TrainedEncoder
-from embed.dense import (
-    block_shape,
-    embed_block,
-    require_stride,
-    require_unmasked,
-    require_voxel_size,
-)
+from embed.dense import block_shape, embed_block
 from embed.errors import ConfigError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.layout import DEFAULTS, Wanted, create, origin, quantiser_for
@@ -22,6 +16,7 @@ from embed.normaliser import Normaliser, measure
 from embed.provenance import AtlasInfo
 from embed.quantiser import Quantiser
 from embed.regions import Region, require_mask
+from embed.suitability import require_stride, require_unmasked, require_voxel_size
 from embed.volume import Volume
 
 # Cells per edge of a shard, for grids of more than so many locations. Small ones where one may wait

@@ -139,6 +139,7 @@ LAYERS = [
         "embed.normaliser",
         "embed.regions",
         "embed.segments",
+        "embed.suitability",
         "serve.thumbnails",
         "serve.verb_ingest",
     },

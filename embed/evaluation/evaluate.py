@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from embed.checkpoint import TrainedEncoder, random_like
-from embed.dense import require_voxel_size
 from embed.errors import ConfigError
 from embed.evaluation import controls, protocol_fib, protocol_luc, protocol_vnc
 from embed.evaluation.candidate import Candidate, input_of
@@ -13,6 +12,7 @@ from embed.evaluation.features import Features
 from embed.evaluation.protocol import Protocol, Scores, TrainedOn, open_data
 from embed.evaluation.scoreboard import Metrics, Result, summarised
 from embed.geometry import Zyx, ZyxFloat
+from embed.suitability import require_voxel_size
 
 SEEDS = (0, 1, 2, 3, 4)
 PROTOCOLS: dict[str, Callable[[Path, Zyx, TrainedOn], Protocol]] = {

@@ -33,7 +33,7 @@ from embed.normaliser import measure
 from embed.volume import open_volume
 from tests.benchmarks import jobs
 from tests.benchmarks.networks import compare, deep
-from tests.benchmarks.timing import machine
+from tests.benchmarks.timing import machine, rounded
 from tests.benchmarks.tissue import volume_of
 
 EDGES = {"10^4": 24, "10^5": 48, "10^6": 96}
@@ -63,7 +63,7 @@ def main() -> None:
         report = networks.pop("pretrained") | networks
         report |= _jobs(encoder, volumes, Path(folder))
     print(machine())
-    print(json.dumps(_rounded(report)))
+    print(json.dumps(rounded(report)))
 
 
 def _networks(encoder: TrainedEncoder, path: Path) -> dict[str, dict[str, Any]]:
@@ -127,13 +127,6 @@ def _jobs(encoder: TrainedEncoder, volumes: dict[str, Path], folder: Path) -> di
     for key in ("flatness", "overhead_inprocess", "overhead_ray", "peak_memory_gb"):
         print(f"  {key:18} {report[key]:.3f}" if report[key] is not None else f"  {key}: no Ray")
     return report
-
-
-def _rounded(value: Any) -> Any:
-    """To four significant digits."""
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ from tests.benchmarks.jobs import pretrained
 from tests.benchmarks.rivals import NEAREST, Rival, Truth, costs_at
 from tests.benchmarks.served_calls import empty_call_us
 from tests.benchmarks.served_search import served
-from tests.benchmarks.timing import cpu_s, machine
+from tests.benchmarks.timing import cpu_s, machine, rounded
 
 PLANES, EDGE, SLAB, DIM = 100, 100, 12, 64
 """10^6 locations, and the planes beside them that queries are drawn from."""
@@ -87,7 +87,7 @@ def main() -> None:
             made = synthetic.vectors((1000, EDGE, EDGE), DIM)
             report |= _told("10^7 locations", built(synthetic.atlas(Path(folder) / "full", made)))
     print(machine())
-    print(json.dumps(_rounded(report)))
+    print(json.dumps(rounded(report)))
 
 
 def _synthetic(folder: Path, planes: int) -> dict[str, Any]:
@@ -184,13 +184,6 @@ def _told(what: str, figures: dict[str, Any]) -> dict[str, Any]:
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         print(f"  {key:28} {text}", flush=True)
     return figures
-
-
-def _rounded(value: Any) -> Any:
-    """To four significant digits."""
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import threadpoolctl
@@ -44,3 +45,10 @@ def machine() -> str:
     kernels = {f"{p['architecture']}, {p['num_threads']} threads" for p in pools}
     load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
     return f"{os.cpu_count()} cores, load {load}; OpenBLAS kernel {'; '.join(sorted(kernels))}"
+
+
+def rounded(value: Any) -> Any:
+    """To four significant digits."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value

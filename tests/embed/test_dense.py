@@ -7,21 +7,13 @@ import pytest
 
 from embed.backends.choice import open_backend
 from embed.checkpoint import random_encoder
-from embed.dense import (
-    MEMORY,
-    block_shape,
-    embed_at,
-    embed_cutout,
-    embed_grid,
-    is_coarse,
-    require_stride,
-    require_voxel_size,
-)
+from embed.dense import MEMORY, block_shape, embed_at, embed_cutout, embed_grid, is_coarse
 from embed.encoder import EncoderConfig, Stage
 from embed.errors import ConfigError, DataError, MismatchError, OutOfBoundsError
 from embed.geometry import Box, Grid
 from embed.normaliser import Normaliser, measure
 from embed.segments import of_centre
+from embed.suitability import require_stride, require_voxel_size
 
 
 @pytest.fixture(scope="module")
