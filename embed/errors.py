@@ -50,6 +50,10 @@ class RequestError(VoxkinError, ValueError):
     """An argument of a query is out of its range."""
 
 
+class ConflictError(VoxkinError, RuntimeError):
+    """What is stored stands against it: a class that is in use, nothing left to undo."""
+
+
 class UnavailableError(VoxkinError, ConnectionError):
     """The server cannot be reached, or an address cannot be served on."""
 

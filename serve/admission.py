@@ -22,8 +22,16 @@ _READ = (
 )
 _METHODS: dict[str, Scope] = {
     "/voxkin.v1.ProbeService/List": "read",
+    "/voxkin.v1.ProbeService/Suggest": "read",
     "/voxkin.v1.ProbeService/Train": "write",
+    "/voxkin.v1.ProbeService/Rollback": "write",
     "/voxkin.v1.ProbeService/Apply": "write",
+    "/voxkin.v1.LabelService/ListSets": "read",
+    "/voxkin.v1.LabelService/List": "read",
+    "/voxkin.v1.LabelService/PutSet": "write",
+    "/voxkin.v1.LabelService/Add": "write",
+    "/voxkin.v1.LabelService/Remove": "write",
+    "/voxkin.v1.LabelService/Undo": "write",
 }
 # A load balancer asks this and has no token. `Watch` holds a call for as long as it likes, so it
 # needs one.

@@ -109,7 +109,8 @@ def call_one_of(
         sys.stdout.write("\n".join((description, "", usage, "", *rows, "", more)) + "\n")
     else:
         got = f"; got {words[0]!r}" if words else ""
-        raise ConfigError(f"say what to do with {verb}s: {', '.join(functions)}{got}")
+        things = verb if verb.endswith("s") else f"{verb}s"
+        raise ConfigError(f"say what to do with {things}: {', '.join(functions)}{got}")
 
 
 def describe(function: Callable[..., Any]) -> str:
@@ -138,7 +139,7 @@ def parse_position(text: str, flag: str) -> XyzFloat:
     return _three(text, flag, "1200,860,600")
 
 
-def parse_voxel_size(text: str | None) -> XyzFloat | None:
+def parse_voxel_size(text: str | None, flag: str = "--voxel-size") -> XyzFloat | None:
     """Edge lengths in nm, as in `--voxel-size 8,8,40`; None where the flag is not given.
 
     Raises:
@@ -146,9 +147,9 @@ def parse_voxel_size(text: str | None) -> XyzFloat | None:
     """
     if text is None:
         return None
-    size = _three(text, "--voxel-size", "8,8,40")
+    size = _three(text, flag, "8,8,40")
     if min(size) <= 0:
-        raise ConfigError(f"--voxel-size takes three lengths X,Y,Z in nm above 0; got {text!r}")
+        raise ConfigError(f"{flag} takes three lengths X,Y,Z in nm above 0; got {text!r}")
     return size
 
 

@@ -23,6 +23,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "index": ("serve.verb_index", "make an atlas searchable"),
     "serve": ("serve.verb_serve", "answer gRPC clients and show the page"),
     "find": ("serve.verb_find", "places like this one"),
+    "labels": (
+        "serve.verb_labels",
+        "what places are labelled as: list, import, export, undo, convert",
+    ),
     "probe": ("serve.verb_probe", "teach a structure from a few labels, and map it"),
     "project": ("serve.verb_project", "a UMAP of the atlas, as a picture and a table"),
     "evaluate": ("serve.verb_evaluate", "score an encoder on a fixed protocol, beside controls"),

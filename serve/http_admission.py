@@ -1,10 +1,11 @@
 """Lets requests of the page in: by a header, or by the cookie that the page asks a token for once.
 
 The files of the page hold nothing of an atlas and are shown to everybody. Everything else needs a
-token where the server asks for one.
+token where the server asks for one: to look, `read`; to change what is kept, `write`.
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Collection, Iterable
 
@@ -23,6 +24,8 @@ from serve.tokens import Grant, Scope
 COOKIE = "voxkin-token"
 RELOAD = "/api/reload"
 SESSION = "/api/session"
+# Asked by POST since examples are too long for an address; they change nothing.
+_QUESTIONS = re.compile(r"/api/atlases/[^/]+/(?:find|similarity|projection/values)")
 
 
 class Admitted:
@@ -69,8 +72,22 @@ class Admitted:
 
     def _grant(self, scope: Connection) -> Grant:
         headers = Headers(scope=scope)
-        needed: Scope = "admin" if scope["path"] == RELOAD else "read"
-        return self._door.admit(headers.get("authorization") or _from_cookie(headers), needed)
+        shown = headers.get("authorization") or _from_cookie(headers)
+        return self._door.admit(shown, scope_of(scope["method"], scope["path"]))
+
+
+def scope_of(method: str, path: str) -> Scope:
+    """The scope that a request needs.
+
+    >>> scope_of("GET", "/api/atlases/em/labels"), scope_of("POST", "/api/atlases/em/labels")
+    ('read', 'write')
+    >>> scope_of("POST", "/api/atlases/em/find"), scope_of("POST", "/api/reload")
+    ('read', 'admin')
+    """
+    if path == RELOAD:
+        return "admin"
+    looks = method in ("GET", "HEAD", "OPTIONS") or _QUESTIONS.fullmatch(path)
+    return "read" if looks else "write"
 
 
 def session_cookie(token: str, *, secure: bool) -> Response:

@@ -35,6 +35,7 @@ CODES: dict[type[VoxkinError], grpc.StatusCode] = {
     errors.VolumeError: Code.FAILED_PRECONDITION,
     errors.MismatchError: Code.FAILED_PRECONDITION,
     errors.IncompleteError: Code.FAILED_PRECONDITION,
+    errors.ConflictError: Code.FAILED_PRECONDITION,
     errors.OutOfBoundsError: Code.OUT_OF_RANGE,
     errors.NotFoundError: Code.NOT_FOUND,
     errors.StorageError: Code.RESOURCE_EXHAUSTED,

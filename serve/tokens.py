@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""read: search, list, embed a cut-out; write: train and apply probes; admin: reload."""
+"""read: search, list, embed a cut-out; write: label, train and apply probes; admin: reload."""
 
 # Longer than any of ours: what is presented is hashed, and that costs time.
 _LONGEST = 200

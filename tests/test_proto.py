@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from serve.pb.voxkin.v1 import atlas_pb2, probe_pb2, search_pb2, types_pb2
+from serve.pb.voxkin.v1 import atlas_pb2, label_pb2, probe_pb2, search_pb2, types_pb2
 
 ROOT = Path(__file__).parents[1]
 PROTOS = sorted((ROOT / "proto").glob("voxkin/v1/*.proto"))
-MODULES = {"atlas": atlas_pb2, "probe": probe_pb2, "search": search_pb2, "types": types_pb2}
+MODULES = {
+    "atlas": atlas_pb2,
+    "label": label_pb2,
+    "probe": probe_pb2,
+    "search": search_pb2,
+    "types": types_pb2,
+}
 FIELD = re.compile(r"^\s*(?:repeated |optional )?(?:map<.*>|[\w.]+) (\w+) = (\d+);", re.MULTILINE)
 BLOCK = re.compile(r"^(message|service|enum) (\w+) \{((?:\n.*?^)?)\}$", re.MULTILINE | re.DOTALL)
 

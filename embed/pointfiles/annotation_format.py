@@ -27,7 +27,8 @@ _TYPES = {
     "rgb": ("u1", (3,)),
     "rgba": ("u1", (4,)),
 }
-_POSITION = "\0position"  # no property can be called so
+POSITION = "\0position"
+"""The field of a record with the stored coordinates; no property can be called so."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Schema:
     @property
     def record(self) -> np.dtype:
         """One annotation without its relationships: position, properties, padding to 4 bytes."""
-        fields: list[Any] = [(_POSITION, "<f4", (3,))]
+        fields: list[Any] = [(POSITION, "<f4", (3,))]
         kinds = list(_TYPES)
         width = {kind: np.dtype(_TYPES[kind][0]).itemsize for kind in kinds}
         for prop in sorted(self.properties, key=lambda prop: -width[prop.type]):
@@ -111,7 +112,7 @@ class Schema:
 
     def positions_nm_xyz(self, records: Shaped[np.ndarray, " n"]) -> Float64[np.ndarray, "n 3"]:
         """Where the annotations are."""
-        stored = records[_POSITION].astype(np.float64) * self.scale_nm
+        stored = records[POSITION].astype(np.float64) * self.scale_nm
         return stored[:, list(self.xyz)]
 
 

@@ -23,8 +23,10 @@ from serve.access import Access
 from serve.admission import scope_of
 from serve.client import Client
 from serve.credentials import TlsFiles
+from serve.labelling.classes import ClassSet
+from serve.labelling.label import Place
 from serve.labels import LabelTable
-from serve.pb.voxkin.v1 import atlas_pb2, probe_pb2, search_pb2
+from serve.pb.voxkin.v1 import atlas_pb2, label_pb2, probe_pb2, search_pb2
 from serve.quota import Limits
 from serve.server import Settings, start_server
 from serve.servicer import SERVICES
@@ -120,8 +122,10 @@ def test_a_token_lets_its_owner_search_over_tls(client_of, served):
         lambda c: c.find_similar(position_nm_xyz=INSIDE),
         lambda c: c.train_probe("p", TABLE),
         lambda c: list(c.apply_probe("p")),
+        lambda c: c.labels(),
+        lambda c: c.undo_labels("ana"),
     ],
-    ids=["list", "find", "train", "apply"],
+    ids=["list", "find", "train", "apply", "labels", "undo"],
 )
 def test_no_token_and_a_wrong_token_are_refused(client_of, ask, token, words):
     with pytest.raises(UnauthenticatedError, match=words):
@@ -137,6 +141,9 @@ def test_no_token_and_a_wrong_token_are_refused(client_of, ask, token, words):
         ("read", lambda c: c.train_probe("p", TABLE)),
         ("read", lambda c: list(c.apply_probe("p"))),
         ("admin", lambda c: list(c.apply_probe("p"))),
+        ("write", lambda c: c.labels()),
+        ("read", lambda c: c.put_label_set(ClassSet("s", ()))),
+        ("read", lambda c: c.add_labels("s", "ana", [Place(INSIDE, "a")])),
     ],
 )
 def test_a_token_of_another_scope_is_refused(client_of, scope, ask):
@@ -153,7 +160,7 @@ def test_a_token_to_write_trains_and_one_to_read_sees_what_came_of_it(client_of)
 def test_every_method_has_a_scope_that_somebody_decided():
     services = {
         service.full_name: [method.name for method in service.methods]
-        for module in (search_pb2, probe_pb2, atlas_pb2)
+        for module in (search_pb2, probe_pb2, atlas_pb2, label_pb2)
         for service in module.DESCRIPTOR.services_by_name.values()
     }
 
@@ -163,6 +170,8 @@ def test_every_method_has_a_scope_that_somebody_decided():
     assert {m for m, scope in scopes.items() if scope == "write"} == {
         "voxkin.v1.ProbeService/Train",
         "voxkin.v1.ProbeService/Apply",
+        "voxkin.v1.ProbeService/Rollback",
+        *(f"voxkin.v1.LabelService/{method}" for method in ("PutSet", "Add", "Remove", "Undo")),
     }
     assert "admin" not in scopes.values()
     assert scope_of("/other.Service/Method") == scope_of("junk") == "admin"

@@ -13,7 +13,10 @@ from serve.cli import VERBS, main
 
 ROOT = Path(__file__).parents[2]
 VOXKIN = [sys.executable, "-m", "serve.cli"]
-SUBVERBS = [["probe", word] for word in ("train", "apply", "list")]
+SUBVERBS = [
+    *(["probe", word] for word in ("train", "apply", "list")),
+    *(["labels", word] for word in ("list", "sets", "import", "export", "undo", "convert")),
+]
 
 
 def _help(words: list[str], capsys) -> str:
@@ -41,7 +44,7 @@ def test_help_of_the_program_imports_nothing_heavy():
 
 
 def test_the_verbs_that_only_look_do_not_start_jax_or_umap():
-    verbs = ("info", "ingest", "find", "index", "probe", "project")
+    verbs = ("info", "ingest", "find", "index", "labels", "probe", "project")
     modules = ", ".join(VERBS[verb][0] for verb in verbs)
     code = f"import sys, {modules}; sys.exit(str({{'jax', 'umap', 'sklearn'}} & {{*sys.modules}}))"
 
@@ -56,7 +59,9 @@ def test_the_version_is_that_of_the_package(capsys):
     assert capsys.readouterr().out == f"voxkin {version('voxkin')}\n"
 
 
-@pytest.mark.parametrize("words", [*([verb] for verb in VERBS if verb != "probe"), *SUBVERBS])
+@pytest.mark.parametrize(
+    "words", [*([verb] for verb in VERBS if verb not in ("labels", "probe")), *SUBVERBS]
+)
 def test_every_verb_explains_itself_with_an_example(words, capsys):
     said = _help(words, capsys)
 
@@ -67,7 +72,7 @@ def test_every_verb_explains_itself_with_an_example(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [*([verb] for verb in VERBS if verb not in ("probe", "demo")), *SUBVERBS]
+    "words", [*([verb] for verb in VERBS if verb not in ("labels", "probe", "demo")), *SUBVERBS]
 )
 def test_every_verb_with_results_has_json(words, capsys):
     if words == ["serve"]:

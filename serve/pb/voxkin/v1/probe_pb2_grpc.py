@@ -50,6 +50,16 @@ class ProbeServiceStub(object):
                 request_serializer=voxkin_dot_v1_dot_probe__pb2.ListProbesRequest.SerializeToString,
                 response_deserializer=voxkin_dot_v1_dot_probe__pb2.ListProbesResponse.FromString,
                 _registered_method=True)
+        self.Suggest = channel.unary_unary(
+                '/voxkin.v1.ProbeService/Suggest',
+                request_serializer=voxkin_dot_v1_dot_probe__pb2.SuggestRequest.SerializeToString,
+                response_deserializer=voxkin_dot_v1_dot_probe__pb2.SuggestResponse.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/voxkin.v1.ProbeService/Rollback',
+                request_serializer=voxkin_dot_v1_dot_probe__pb2.RollbackProbeRequest.SerializeToString,
+                response_deserializer=voxkin_dot_v1_dot_probe__pb2.RollbackProbeResponse.FromString,
+                _registered_method=True)
 
 
 class ProbeServiceServicer(object):
@@ -57,11 +67,12 @@ class ProbeServiceServicer(object):
     """
 
     def Train(self, request, context):
-        """Trains a probe on labelled places and keeps it beside the atlas.
+        """Trains a probe on labelled places and keeps it beside the atlas; earlier ones of its name stay.
 
-        INVALID_ARGUMENT: the name is not one, a label is empty or a position not finite. FAILED_PRECONDITION: fewer
-        than two classes, fewer than two places of a class, or a place without data. OUT_OF_RANGE: a
-        place is outside the atlas. NOT_FOUND: no such atlas.
+        INVALID_ARGUMENT: the name is not one, a label is empty, a position not finite, or shares of
+        classes are none. FAILED_PRECONDITION: fewer than two classes, fewer than two places of a class,
+        or a place without data. OUT_OF_RANGE: a place is outside the atlas. NOT_FOUND: no such atlas or
+        class set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,7 +89,27 @@ class ProbeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """The probes of an atlas. NOT_FOUND: no such atlas.
+        """The probes of an atlas that are in use. NOT_FOUND: no such atlas.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Suggest(self, request, context):
+        """The next places to label, from which a probe learns more than from as many random ones.
+
+        INVALID_ARGUMENT: `k` is out of its range, or the probe has no such class. NOT_FOUND: no such
+        atlas or probe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Puts an earlier version of a probe in use: a copy of it becomes the newest version.
+
+        INVALID_ARGUMENT: it is in use, or there is none before. NOT_FOUND: no such atlas, probe or
+        version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +132,16 @@ def add_ProbeServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=voxkin_dot_v1_dot_probe__pb2.ListProbesRequest.FromString,
                     response_serializer=voxkin_dot_v1_dot_probe__pb2.ListProbesResponse.SerializeToString,
+            ),
+            'Suggest': grpc.unary_unary_rpc_method_handler(
+                    servicer.Suggest,
+                    request_deserializer=voxkin_dot_v1_dot_probe__pb2.SuggestRequest.FromString,
+                    response_serializer=voxkin_dot_v1_dot_probe__pb2.SuggestResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=voxkin_dot_v1_dot_probe__pb2.RollbackProbeRequest.FromString,
+                    response_serializer=voxkin_dot_v1_dot_probe__pb2.RollbackProbeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +226,60 @@ class ProbeService(object):
             '/voxkin.v1.ProbeService/List',
             voxkin_dot_v1_dot_probe__pb2.ListProbesRequest.SerializeToString,
             voxkin_dot_v1_dot_probe__pb2.ListProbesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Suggest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxkin.v1.ProbeService/Suggest',
+            voxkin_dot_v1_dot_probe__pb2.SuggestRequest.SerializeToString,
+            voxkin_dot_v1_dot_probe__pb2.SuggestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxkin.v1.ProbeService/Rollback',
+            voxkin_dot_v1_dot_probe__pb2.RollbackProbeRequest.SerializeToString,
+            voxkin_dot_v1_dot_probe__pb2.RollbackProbeResponse.FromString,
             options,
             channel_credentials,
             insecure,
