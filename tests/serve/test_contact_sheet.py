@@ -6,18 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serve.contact_sheet import (
-    _CAPTION,
-    _EMPTY,
-    _GAP,
-    _HEAD,
-    _MARK,
-    _NAME,
-    _PAPER,
-    _TILE,
-    draw_sheet,
-)
+from serve.contact_sheet import _CAPTION, _GAP, _HEAD, _NAME, _TILE, draw_sheet
 from serve.search import Hit, SearchResult
+from serve.tiles import EMPTY, MARK, PAPER
 
 
 def _result(query, *hits) -> SearchResult:
@@ -71,8 +62,8 @@ def test_every_tile_shows_tissue_and_the_frame_of_what_the_encoder_sees(atlas, c
     assert grey.std() > 20
     np.testing.assert_array_equal(query, hit)
     edge = _TILE // 4
-    assert tuple(query[edge, _TILE // 2]) == _MARK
-    assert tuple(query[_TILE // 2, edge]) == _MARK
+    assert tuple(query[edge, _TILE // 2]) == MARK
+    assert tuple(query[_TILE // 2, edge]) == MARK
 
 
 def test_a_query_with_fewer_hits_leaves_its_row_empty(atlas, corners):
@@ -82,7 +73,7 @@ def test_a_query_with_fewer_hits_leaves_its_row_empty(atlas, corners):
     sheet = _draw(atlas, results)
 
     assert _tile(sheet, 0, 2).std() > 20
-    assert _share(_tile(sheet, 1, 2), _PAPER) == 1
+    assert _share(_tile(sheet, 1, 2), PAPER) == 1
 
 
 def test_what_is_outside_the_volume_or_void_is_not_black(atlas, corners):
@@ -90,9 +81,9 @@ def test_what_is_outside_the_volume_or_void_is_not_black(atlas, corners):
 
     sheet = _draw(atlas, {"one": _result(last, first)})
 
-    assert 0.2 < _share(_tile(sheet, 0, 0), _EMPTY) < 0.8
+    assert 0.2 < _share(_tile(sheet, 0, 0), EMPTY) < 0.8
     # Half of the tile lies outside, and a quarter of the rest is void.
-    assert _share(_tile(sheet, 0, 1), _EMPTY) > 0.55
+    assert _share(_tile(sheet, 0, 1), EMPTY) > 0.55
     assert _share(_tile(sheet, 0, 1), (0, 0, 0)) < 0.01
 
 
@@ -101,7 +92,7 @@ def test_the_frame_is_as_flat_as_the_field_of_view_in_planes_across(atlas, corne
 
     sheet = _draw(atlas, {"one": _result(middle, middle)}, plane="xz")
 
-    rows, columns = np.nonzero((_tile(sheet, 0, 0) == _MARK).all(axis=-1))
+    rows, columns = np.nonzero((_tile(sheet, 0, 0) == MARK).all(axis=-1))
     # 136 nm along x and 150 nm along z: 17 voxels of 8 nm and 5 of 30 nm.
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(136 / 150, rel=0.03)
 

@@ -1,10 +1,11 @@
-"""Tests of serve/projection.py and its table, picture and worker."""
+"""Tests of making a map and reading it: its table and picture, and what lays it out."""
 
 import dataclasses
 import io
 import json
 import shutil
 import sys
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -19,31 +20,22 @@ from embed.errors import (
     MissingExtraError,
     NotFoundError,
 )
-from serve.projection import load_projection, project
-from serve.projection_plot import COLOURS, draw_points
-from serve.projection_table import COLUMNS, Points, read_points, write_points
+from serve.clusters.picture import COLOURS, Caption, draw_points
+from serve.clusters.project import project
+from serve.clusters.projection import load_projection
+from serve.clusters.table import COLUMNS, Points, read_points, write_points
+from serve.clusters.umap_worker import MapConfig, lay_out
 from tests.atlases import make_atlas
-
-
-def _three_kinds(shape=(8, 8, 8), dim=8):
-    """Three slabs along x, each with a look of its own, and the rest of the grid void."""
-    rng = np.random.default_rng(0)
-    kinds = np.digitize(np.arange(shape[2]), [3, 6])
-    vectors = 4 * np.eye(dim)[kinds][None, None] + 0.3 * rng.normal(size=(*shape, dim))
-    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
-    vectors[6:] = 0
-    return vectors, kinds
+from tests.laid_out import three_kinds
 
 
 @pytest.fixture(scope="module")
 def projected(tmp_path_factory):
     """An atlas and its projection: UMAP compiles for half a minute, so only once."""
-    atlas = make_atlas(tmp_path_factory.mktemp("p") / "three", vectors=_three_kinds()[0])
-    steps = []
-    info = project(
-        atlas, sample=250, epochs=60, progress=lambda done, total: steps.append((done, total))
-    )
-    return atlas, info, steps
+    atlas = make_atlas(tmp_path_factory.mktemp("p") / "three", vectors=three_kinds()[0])
+    told = []
+    info = project(atlas, sample=250, epochs=60, tell=lambda *news: told.append(news))
+    return atlas, info, told
 
 
 @pytest.fixture
@@ -62,7 +54,7 @@ def test_places_that_look_alike_lie_together_and_are_one_cluster(projected):
 
     points = load_projection(atlas).points
 
-    kinds = _three_kinds()[1][atlas.grid.cells_of(points.ids)[:, 2]]
+    kinds = three_kinds()[1][atlas.grid.cells_of(points.ids)[:, 2]]
     centres = np.array([points.xy[kinds == kind].mean(axis=0) for kind in range(3)])
     nearest = np.linalg.norm(points.xy[:, None] - centres, axis=2).argmin(axis=1)
     named = points.clusters >= 0
@@ -85,7 +77,7 @@ def test_the_points_are_places_with_data_and_their_positions(projected):
 
 @pytest.mark.slow
 def test_a_table_a_picture_and_where_they_come_from_lie_beside_the_atlas(projected):
-    atlas, info, steps = projected
+    atlas, info, _ = projected
 
     directory = atlas.path / "projection"
     names = sorted(path.name for path in directory.iterdir())
@@ -94,13 +86,61 @@ def test_a_table_a_picture_and_where_they_come_from_lie_beside_the_atlas(project
     with Image.open(directory / "umap.png") as picture:
         size = picture.size
 
-    assert names == ["projection.json", "umap.csv", "umap.png"]
+    montages = sorted(path.name for path in (directory / "clusters").iterdir())
+    assert names == ["clusters", "names.json", "projection.json", "umap.csv", "umap.png"]
+    assert montages == ["0.png", "1.png", "2.png"]
     assert size == (1500, 1125)
     assert header == ",".join(COLUMNS)
     assert len(rows) == info.points
     assert value["atlas"] == atlas.info.fingerprint
     assert value["config"] == {"neighbours": 15, "min_dist": 0.1, "epochs": 60, "seed": 0}
-    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.slow
+def test_what_goes_on_is_told_and_its_epochs_are_counted(projected):
+    _, _, told = projected
+
+    stages = list(dict.fromkeys(what for what, _, _ in told))
+    epochs = [(done, total) for what, done, total in told if what == "laying out"]
+    assert stages == [
+        "taking a sample",
+        "starting UMAP",
+        "compiling, and finding neighbours",
+        "compiling the layout",
+        "laying out",
+        "finding clusters",
+        "drawing clusters",
+        "drawing the map",
+    ]
+    assert epochs[-1] == (60, 60)
+    assert epochs == sorted(epochs)
+
+
+def _once_started(action):
+    def tell(what, done, total):
+        action()
+
+    lay_out(three_kinds()[0].reshape(-1, 8).astype(np.float32), MapConfig(5, 0.1, 5, 0), tell)
+
+
+def test_what_ends_the_job_ends_the_process_that_lays_out():
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _once_started(stop)
+
+    assert not [child for child in active_children() if child.name == "umap"]
+
+
+def test_a_process_that_was_killed_is_said_with_what_to_try():
+    def kill():
+        for child in active_children():
+            if child.name == "umap":
+                child.kill()
+
+    with pytest.raises(IncompleteError, match="of 512 points was killed.*smaller --sample"):
+        _once_started(kill)
 
 
 @pytest.mark.slow
@@ -196,7 +236,7 @@ def test_parquet_without_pyarrow_is_refused_before_anything_is_computed(atlas, m
 
 
 def test_the_picture_shows_every_cluster_in_a_colour_of_its_own(points):
-    picture = Image.open(io.BytesIO(draw_points(points, "title", "note"))).convert("RGB")
+    picture = Image.open(io.BytesIO(draw_points(points, Caption("title", "note")))).convert("RGB")
 
     colours = {colour for _, colour in picture.getcolors(maxcolors=10**6)}
     wanted = [tuple(bytes.fromhex(colour[1:])) for colour in COLOURS]

@@ -40,7 +40,7 @@ def require_format(kind: Format) -> None:
         MissingExtraError: Parquet needs pyarrow.
     """
     if kind == "parquet":
-        _parquet()
+        parquet_modules()
 
 
 def write_points(path: Path, points: Points, kind: Format) -> None:
@@ -54,7 +54,7 @@ def write_points(path: Path, points: Points, kind: Format) -> None:
     u, v = points.xy.T
     columns = dict(zip(COLUMNS, (points.ids, x, y, z, u, v, points.clusters), strict=True))
     if kind == "parquet":
-        arrow, parquet = _parquet()
+        arrow, parquet = parquet_modules()
         sink = io.BytesIO()
         parquet.write_table(arrow.table(columns), sink)
         write_bytes(path, sink.getvalue())
@@ -73,7 +73,7 @@ def read_points(path: Path) -> Points:
     """
     try:
         if path.suffix == ".parquet":
-            table = _parquet()[1].read_table(path).to_pydict()
+            table = parquet_modules()[1].read_table(path).to_pydict()
         else:
             header, *rows = path.read_text().splitlines() or [""]
             if header != ",".join(COLUMNS) or not rows:
@@ -89,7 +89,12 @@ def read_points(path: Path) -> Points:
     return Points(ids, np.stack([x, y, z], axis=1), np.stack([u, v], axis=1), clusters)
 
 
-def _parquet() -> tuple[Any, Any]:
+def parquet_modules() -> tuple[Any, Any]:
+    """pyarrow and pyarrow.parquet.
+
+    Raises:
+        MissingExtraError: they are not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
