@@ -1,11 +1,13 @@
-"""Tests of serve/probes.py and serve/maps.py."""
+"""Tests of serve/probes.py."""
 
-import dataclasses
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorstore as ts
 
+from embed.atlas import Atlas
 from embed.errors import (
     DataError,
     IncompleteError,
@@ -14,9 +16,17 @@ from embed.errors import (
     OutOfBoundsError,
     RequestError,
 )
-from embed.volume import open_volume
 from serve.labels import LabelTable
-from serve.probes import apply_probe, list_probes, load_probe, train_atlas_probe
+from serve.probes import (
+    Teaching,
+    list_probes,
+    load_probe,
+    probe_versions,
+    roll_back,
+    sample_of,
+    train_atlas_probe,
+)
+from serve.probing.versions import keep_version
 from tests.atlases import make_atlas
 
 
@@ -33,11 +43,6 @@ def _labels(atlas, count=60, seed=0):
     signs = np.sign(atlas.embeddings(ids)[:, 0])
     names = tuple("axon" if sign < 0 else "mito" for sign in signs)
     return LabelTable(atlas.positions_nm_xyz(ids), names)
-
-
-def _map(path):
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}
-    return ts.open(spec, open=True).result()
 
 
 def test_a_probe_is_trained_kept_and_found_again(atlas):
@@ -80,13 +85,11 @@ def test_a_name_that_is_none_is_refused(atlas, name):
 
 def test_the_probe_of_another_encoder_is_refused(atlas, tmp_path):
     other = make_atlas(tmp_path / "b", encoder="another-encoder")
-    probe = train_atlas_probe(other, _labels(other), "mito")
+    train_atlas_probe(other, _labels(other), "mito")
     (other.path / "probes").rename(atlas.path / "probes")
 
     with pytest.raises(MismatchError, match="encoder another-encoder"):
         load_probe(atlas, "mito")
-    with pytest.raises(MismatchError, match="encoder another-encoder"):
-        apply_probe(atlas, probe)
 
 
 def test_labels_without_data_outside_or_too_few_are_refused(atlas):
@@ -103,73 +106,118 @@ def test_labels_without_data_outside_or_too_few_are_refused(atlas):
     assert not (atlas.path / "probes").exists()
 
 
-def test_a_map_holds_the_probabilities_of_every_location(atlas):
-    probe = train_atlas_probe(atlas, _labels(atlas), "mito")
-    seen = []
-
-    summary = apply_probe(atlas, probe, lambda done, total: seen.append((done, total)))
-
-    levels = _map(summary.path).read().result()
-    vectors = atlas.store.read(atlas.grid.cells)
-    has_data = vectors.any(axis=-1)
-    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True) + (~has_data[..., None])
-    expected = probe.probabilities(vectors.reshape(-1, 16)).reshape(*atlas.grid.shape, 2)
-    assert levels.dtype == np.uint8
-    assert np.abs(levels[has_data] - 255.0 * expected[has_data]).max() <= 0.5001
-    assert not levels[~has_data].any()
-    assert summary.path == atlas.path / "maps" / "mito.zarr"
-    assert summary.voids == 64
-    assert summary.locations["mito"] == (expected[has_data].argmax(axis=-1) == 1).sum()
-    assert sum(summary.locations.values()) == atlas.grid.size - 64
-    assert seen[-1] == (atlas.grid.size, atlas.grid.size)
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """An atlas with a probe of two versions, of 60 labels and of 30; not to be changed."""
+    atlas = make_atlas(tmp_path_factory.mktemp("taught") / "a")
+    for count in (60, 30):
+        train_atlas_probe(atlas, _labels(atlas, count), "mito", Teaching(labels=f"{count} clicks"))
+    return atlas
 
 
-def test_other_programs_read_from_a_map_what_it_is_and_where_it_lies(atlas):
-    summary = apply_probe(atlas, train_atlas_probe(atlas, _labels(atlas), "mito"))
+def test_training_again_keeps_the_earlier_version(taught):
+    first, second = probe_versions(taught, "mito")
 
-    store = _map(summary.path)
-    attributes = store.spec().to_json()["metadata"]["attributes"]
-    assert store.domain.labels == ("z", "y", "x", "class")
-    assert attributes["classes"] == ["axon", "mito"]
-    assert attributes["voxel_size_nm_xyz"] == [32, 32, 60]
-    # Half a step before the first centre, which lies at (68, 68, 75) nm.
-    assert attributes["origin_nm_xyz"] == [52, 52, 45]
-    assert open_volume(summary.path, channel=1).frame.voxel_size_nm == (60, 32, 32)
+    assert (first.version, second.version) == (1, 2)
+    assert [sum(probe.labels.values()) for probe in (first, second)] == [60, 30]
+    np.testing.assert_array_equal(load_probe(taught, "mito").weights, second.weights)
+    np.testing.assert_array_equal(load_probe(taught, "mito", 1).weights, first.weights)
+    with pytest.raises(NotFoundError, match="has no version 3; it has: 1, 2"):
+        load_probe(taught, "mito", 3)
 
 
-def test_applying_again_replaces_the_map(atlas):
-    probe = train_atlas_probe(atlas, _labels(atlas), "mito")
-    apply_probe(atlas, probe)
-    turned = dataclasses.replace(probe, weights=-probe.weights, bias=-probe.bias)
+def test_a_probe_says_what_it_was_taught_by(taught):
+    probe = load_probe(taught, "mito")
 
-    summary = apply_probe(atlas, turned)
-
-    likeliest = _map(summary.path).read().result().argmax(axis=-1)
-    assert summary.locations["mito"] == pytest.approx((likeliest == 1).sum(), abs=5)
-    assert [p.name for p in (atlas.path / "maps").iterdir()] == ["mito.zarr"]
+    assert probe.origin.labels == "30 clicks"
+    assert probe.origin.sets == ()
+    assert probe.places.tolist() == taught.ids_at(_labels(taught, 30).positions_nm_xyz).tolist()
+    assert probe.prior.sample == len(sample_of(taught).ids) == taught.grid.size - 64
 
 
-def test_ending_half_way_leaves_the_old_map_as_it_was(atlas):
-    probe = train_atlas_probe(atlas, _labels(atlas), "mito")
-    path = apply_probe(atlas, probe).path
-    before = _map(path).read().result()
-    turned = dataclasses.replace(probe, weights=-probe.weights)
+@pytest.fixture
+def own(taught, tmp_path):
+    """A copy of that atlas that a test may change."""
+    return Atlas.open(Path(shutil.copytree(taught.path, tmp_path / "a")))
 
-    def stop(done, total):
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        apply_probe(atlas, turned, stop)
+def test_rolling_back_puts_a_copy_of_an_earlier_version_in_use(own):
+    back = roll_back(own, "mito")
 
-    np.testing.assert_array_equal(_map(path).read().result(), before)
-    assert [p.name for p in (atlas.path / "maps").iterdir()] == ["mito.zarr"]
+    used = load_probe(own, "mito")
+    assert (back.version, back.restored, used.version) == (3, 1, 3)
+    np.testing.assert_array_equal(used.weights, load_probe(own, "mito", 1).weights)
+    assert [probe.version for probe in probe_versions(own, "mito")] == [1, 2, 3]
+    with pytest.raises(RequestError, match="nothing was trained before version 1"):
+        roll_back(own, "mito")
+    with pytest.raises(RequestError, match="version 1 of probe 'mito' is in use already"):
+        roll_back(own, "mito", 1)
+    with pytest.raises(NotFoundError, match="no version 9; it has: 1, 2, 3"):
+        roll_back(own, "mito", 9)
+    assert roll_back(own, "mito", 2).version == 4
+
+
+def test_a_probe_from_before_there_were_versions_is_the_first(own):
+    folder = own.path / "probes" / "mito"
+    (folder / "2.json").unlink()
+    (folder / "1.json").rename(folder.with_suffix(".json"))
+
+    alone = load_probe(own, "mito")
+    again = train_atlas_probe(own, _labels(own, 30), "mito")
+
+    assert (alone.version, again.version) == (1, 2)
+    assert [probe.version for probe in list_probes(own)] == [2]
+    assert roll_back(own, "mito").restored == 1
+
+
+def test_probes_that_are_kept_at_the_same_time_become_versions_of_their_own(own):
+    probe = load_probe(own, "mito")
+
+    with ThreadPoolExecutor(4) as pool:
+        kept = list(pool.map(lambda _: keep_version(own, probe).version, range(12)))
+
+    assert sorted(kept) == list(range(3, 15))
+    assert sorted(p.name for p in (own.path / "probes" / "mito").iterdir()) == sorted(
+        f"{n}.json" for n in range(1, 15)
+    )
+
+
+def test_classes_of_two_sets_are_decided_alone_each_from_its_own_places(atlas):
+    structures, counted = _labels(atlas, 40), _labels(atlas, 40, seed=1)
+    sides = LabelTable(
+        counted.positions_nm_xyz,
+        tuple("left" if x < 300 else "right" for x in counted.positions_nm_xyz[:, 0]),
+    )
+
+    probe = train_atlas_probe(atlas, {"structures": structures, "sides": sides}, "both")
+
+    assert probe.kind == "multilabel"
+    assert probe.classes == ("axon", "mito", "left", "right")
+    assert probe.origin.sets == ("structures", "sides")
+    assert probe.labels["axon"] + probe.labels["mito"] == 40
+    found = probe.probabilities(sample_of(atlas).vectors[:50])
+    np.testing.assert_allclose(found[:, 0] + found[:, 1], 1, atol=0.1)
+    with pytest.raises(RequestError, match="class 'axon' is in two of the sets one, two"):
+        train_atlas_probe(atlas, {"one": structures, "two": structures}, "twice")
+
+
+def test_a_place_may_have_several_labels_where_classes_are_decided_alone(atlas):
+    table = _labels(atlas, 40)
+    positions = np.concatenate([table.positions_nm_xyz, table.positions_nm_xyz[:10]])
+    twice = LabelTable(positions, table.labels + ("stained",) * 10)
+
+    probe = train_atlas_probe(atlas, twice, "many", Teaching(kind="multilabel"))
+
+    assert probe.labels == {
+        "axon": table.labels.count("axon"),
+        "mito": table.labels.count("mito"),
+        "stained": 10,
+    }
+    assert len(probe.places) == 40
 
 
 def test_an_unfinished_atlas_is_refused(atlas):
-    probe = train_atlas_probe(atlas, _labels(atlas), "mito")
     atlas.ledger.forget((1, 1, 1))
 
-    with pytest.raises(IncompleteError, match="7 of 8 shards"):
-        apply_probe(atlas, probe)
     with pytest.raises(IncompleteError, match="7 of 8 shards"):
         train_atlas_probe(atlas, _labels(atlas), "mito")

@@ -1,4 +1,4 @@
-"""Tests of `voxkin probe train`, `apply` and `list`."""
+"""Tests of `voxkin probe train`, `suggest`, `apply`, `list` and `rollback`."""
 
 import shutil
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 
 from embed.atlas import Atlas
 from embed.volume import open_volume
+from serve.labels import read_labels
 from tests.commandline import files
 
 ROOT = Path(__file__).parents[3]
@@ -41,13 +42,60 @@ def test_a_probe_is_trained_listed_and_applied(voxkin, own_atlas, labels):
 
     assert none.out.startswith("no probes yet; make one with: voxkin probe train")
     assert trained.code == listed.code == applied.code == 0
-    *table, following = trained.out.splitlines()
+    *table, shares, calibration, curve, following = trained.out.splitlines()
     assert table == listed.out.splitlines()
-    assert table[0].split() == "probe labels balanced accuracy F1 mean AP folds".split()
+    assert table[0].split() == "probe labels version balanced accuracy F1 mean AP folds".split()
+    assert shares.startswith("share of the volume (estimated): bright ")
+    assert calibration.startswith("calibration error 0.")
+    assert curve.startswith("balanced accuracy by labels: 5: 0.")
     assert following == f"next: voxkin probe apply {own_atlas} --name dark"
     assert [line.split()[0] for line in applied.out.splitlines()[2:4]] == ["bright", "dark"]
     assert f"the map is {own_atlas / 'maps' / 'dark.zarr'}" in applied.out
     assert voxkin("info", own_atlas / "maps" / "dark.zarr", "--channel", 0).code == 0
+
+
+def test_versions_are_listed_and_rolled_back(voxkin, own_atlas, labels):
+    words = ("--labels", labels, "--name", "dark")
+    for prior in ("none", "bright=0.9,dark=0.1"):
+        voxkin("probe", "train", own_atlas, *words, "--prior", prior)
+
+    back = voxkin("probe", "rollback", own_atlas, "--name", "dark")
+
+    listed = voxkin("probe", "list", own_atlas, "--name", "dark", "--json").json
+    assert back.out.endswith("version 3 is in use, a copy of version 1\n")
+    assert [(one["version"], one["restored"]) for one in listed] == [(1, 0), (2, 0), (3, 1)]
+    assert [one["prior"]["dark"] for one in listed] == [0.5, 0.1, 0.5]
+    assert [one["prior_source"] for one in listed] == ["none", "given", "none"]
+    assert listed[0]["labels_from"] == f"file {labels}"
+
+
+def test_suggestions_are_a_table_or_a_label_file_to_fill_in(voxkin, own_atlas, labels, tmp_path):
+    voxkin("probe", "train", own_atlas, "--labels", labels, "--name", "dark")
+    words = ("probe", "suggest", own_atlas, "--name", "dark", "--k", 5)
+
+    table = voxkin(*words)
+    file = voxkin(*words, "--csv").out
+    told = voxkin(*words, "--kind", "likely", "--label", "dark", "--json").json
+
+    assert table.out.splitlines()[0].split() == "why x nm y nm z nm uncertainty unknown".split()
+    heading, *rows = file.splitlines()
+    assert heading == "x_nm,y_nm,z_nm,label"
+    assert len(rows) == len(told) == 5
+    assert {place["why"] for place in told} == {"likely dark"}
+    (tmp_path / "next.csv").write_text(heading + "".join(f"\n{row}dark" for row in rows))
+    assert len(read_labels(tmp_path / "next.csv", Atlas.open(own_atlas)).labels) == 5
+
+
+def test_a_probe_is_trained_from_class_sets(voxkin, own_atlas, labels):
+    brought = ("labels", "import", own_atlas, labels, "--author", "ana", "--set")
+    assert voxkin(*brought, "greys").code == voxkin(*brought, "shades").code == 0
+
+    trained = voxkin("probe", "train", own_atlas, "--set", "greys", "--json").json
+    twice = voxkin("probe", "train", own_atlas, "--set", "greys,shades")
+
+    assert (trained["name"], trained["labels"]) == ("greys", {"bright": 20, "dark": 20})
+    assert trained["labels_from"].startswith("set greys, revision ")
+    assert "class 'bright' is in two of the sets greys, shades" in twice.complaint
 
 
 def test_the_map_of_given_places_is_a_table(voxkin, given_atlas, tmp_path):
@@ -111,6 +159,14 @@ def test_bad_labels_are_refused_and_the_old_probe_stays(voxkin, own_atlas, label
         (["train", "--labels", "no.csv", "--name", "dark"], "no label file at no.csv"),
         (["train", "--labels", "LABELS", "--name", "Dark ones"], "a-z, 0-9, - and _"),
         (["apply", "--name", "no"], "no probe 'no' in atlas 'own'; there are: none"),
+        (["suggest", "--name", "no"], "no probe 'no' in atlas 'own'; there are: none"),
+        (["rollback", "--name", "no"], "no probe 'no' in atlas 'own'; there are: none"),
+        (["list", "--name", "no"], "no probe 'no' in atlas 'own'; there are: none"),
+        (["train", "--name", "no"], "give one"),
+        (["train", "--labels", "LABELS"], "give the probe a name with --name"),
+        (["train", "--set", "no"], "no class set 'no'"),
+        (["train", "--labels", "LABELS", "--name", "a", "--prior", "much"], "got 'much'"),
+        (["train", "--labels", "LABELS", "--name", "a", "--prior", "a=0.5"], "the classes are"),
     ],
 )
 def test_what_is_not_there_or_no_name_is_refused(voxkin, own_atlas, labels, words, said):
@@ -121,7 +177,7 @@ def test_what_is_not_there_or_no_name_is_refused(voxkin, own_atlas, labels, word
 
 @pytest.mark.parametrize("words", [[], ["tarin"]])
 def test_the_second_word_is_needed(voxkin, words):
-    assert "say what to do with probes: train, apply, list" in voxkin("probe", *words).complaint
+    assert "say what to do with probes: train, suggest, apply" in voxkin("probe", *words).complaint
 
 
 def test_a_half_written_atlas_is_refused(voxkin, own_atlas, labels):

@@ -1,0 +1,1 @@
+"""How linear probes learn: fits, calibration, shares of classes, what is unknown, scores."""
