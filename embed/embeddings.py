@@ -167,6 +167,17 @@ class EmbeddingStore:
         """
         return self.decode(self.read_stored(box))
 
+    def look_at(self, box: Box) -> Float32[np.ndarray, "z y x dim"]:
+        """Reads any box of cells, from memory where they are kept: see `keep`.
+
+        Raises:
+            OutOfBoundsError: `box` leaves the array.
+            DataError: a shard is corrupt.
+        """
+        if self._kept is None or not self.cells.contains(box):
+            return self.read(box)
+        return self._kept.reshape(*self.cells.shape, self.dim)[box.slices]
+
     def read_stored(self, box: Box) -> Shaped[np.ndarray, "z y x dim"]:
         """Reads any box of cells as it is stored, which is what `encode` gives.
 
@@ -208,7 +219,9 @@ class EmbeddingStore:
         return self.read_at(np.stack(np.unravel_index(numbers, self.cells.shape), axis=-1))
 
     def keep(self, vectors: Float32[np.ndarray, "n dim"], owner: object = None) -> None:
-        """Reads numbered cells from memory from now on: a hundred times faster, and as they are.
+        """Reads numbered cells, and what is looked at, from memory from now on.
+
+        That is a hundred times faster for single cells, and they are read as they are here.
 
         Args:
             vectors: of all cells, in z, y, x order; not copied.

@@ -3,75 +3,25 @@
 On a grid they are an array that any zarr reader opens, of given places a table.
 """
 
-import contextlib
 import csv
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 import numpy as np
 import tensorstore as ts
 from jaxtyping import Bool, Float32
 
 from embed.atlas import Atlas
-from embed.errors import RequestError
 from embed.geometry import Box, ZyxFloat, zyx_float
 from embed.storage import reports_storage
-from serve.swap import replacing, replacing_file
+from serve.probing.names import checked_name
 
 FULL = 255
 """The number that stands for probability 1."""
 
-NAME = re.compile(r"[a-z0-9_-]{1,64}")
-"""Of a probe."""
-
 COLUMNS = ("id", "source", "segment", "x_nm", "y_nm", "z_nm")
 """Of a table; a column per class follows, `probability_` and its name."""
-
-
-class Map(Protocol):
-    """A map that is being written."""
-
-    def write(
-        self,
-        box: Box,
-        probabilities: Float32[np.ndarray, "n classes"],
-        has_data: Bool[np.ndarray, " n"],
-    ) -> None:
-        """Writes a shard.
-
-        Args:
-            box: cells of the shard.
-            probabilities: of its locations in z, y, x order.
-            has_data: which of them mean something.
-
-        Raises:
-            StorageError: the disk refuses.
-        """
-        ...
-
-
-@contextlib.contextmanager
-def replacing_map(atlas: Atlas, name: str, classes: Sequence[str]) -> Iterator[Map]:
-    """An empty map that takes its place when the block ends without an error.
-
-    Args:
-        atlas: whose locations it has.
-        name: of the probe.
-        classes: names, in the order of the probabilities.
-
-    Raises:
-        IncompleteError: another process is writing a map of the atlas.
-        StorageError: the disk refuses; a map that was there stays.
-    """
-    path = map_path(atlas, name)
-    if atlas.info.points is not None:
-        with replacing_file(path) as file:
-            yield ClassTable(file, atlas, classes)
-    else:
-        with replacing(path) as directory:
-            yield ClassMap.create(directory, atlas, name, classes)
 
 
 class ClassMap:
@@ -86,7 +36,7 @@ class ClassMap:
 
     @classmethod
     def create(cls, path: Path, atlas: Atlas, name: str, classes: Sequence[str]) -> "ClassMap":
-        """Makes an empty map; every cell reads as 0.
+        """Makes an empty map, every cell of which reads as 0, or opens one that was begun.
 
         Args:
             path: the directory of the array.
@@ -109,7 +59,8 @@ class ClassMap:
             "volume_attribution": atlas.info.attribution,
         }
         with reports_storage(f"create the map at {path}"):
-            return cls(ts.open(_spec(path, atlas, len(classes), attributes), create=True).result())
+            spec = _spec(path, atlas, len(classes), attributes)
+            return cls(ts.open(spec, open=True, create=True).result())
 
     def write(
         self,
@@ -117,7 +68,16 @@ class ClassMap:
         probabilities: Float32[np.ndarray, "n classes"],
         has_data: Bool[np.ndarray, " n"],
     ) -> None:
-        """See `Map`."""
+        """Writes a shard.
+
+        Args:
+            box: cells of the shard.
+            probabilities: of its locations in z, y, x order.
+            has_data: which of them mean something.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
         with reports_storage("write a map"):
             levels = np.rint(FULL * probabilities * has_data[:, None]).astype(np.uint8)
             self._store[box.slices].write(levels.reshape(*box.shape, -1)).result()
@@ -140,24 +100,13 @@ class ClassTable:
         probabilities: Float32[np.ndarray, "n classes"],
         has_data: Bool[np.ndarray, " n"],
     ) -> None:
-        """See `Map`."""
+        """Writes a shard; see `ClassMap.write`."""
         ids = np.arange(box.start[2], box.stop[2])
         places = np.round(self._atlas.positions_nm_xyz(ids), 3).tolist()
         columns = (ids.tolist(), self._atlas.known_of(ids), places, probabilities.tolist())
         for data, i, (segment, source), place, row in zip(has_data, *columns, strict=True):
             shares = (f"{share:.4f}" if data else "" for share in row)
             self._rows.writerow([i, source, segment, *place, *shares])
-
-
-def checked_name(name: str) -> str:
-    """The name of a probe, which files are named by.
-
-    Raises:
-        RequestError: it is none.
-    """
-    if not NAME.fullmatch(name):
-        raise RequestError(f"a probe's name is 1 to 64 of a-z, 0-9, - and _; got {name!r}")
-    return name
 
 
 def map_path(atlas: Atlas, name: str) -> Path:

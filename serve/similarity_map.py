@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float32, Shaped, UInt8
 
 from embed.atlas import Atlas
 from embed.errors import OutOfBoundsError, RequestError
@@ -78,12 +78,12 @@ def map_similarity(atlas: Atlas, aim: Aim, box_nm: BoxNm, dtype: str = "uint8") 
     for part in cells.tiles(_part(cells)):
         require_caller()
         vectors, has_data = unit(atlas.store.read(part).reshape(part.size, -1))
-        scores = np.clip(aim.scores(vectors), low, high)
+        scores = aim.scores(vectors)
         here = Box(
             zyx(a - b for a, b in zip(part.start, cells.start, strict=True)),
             zyx(a - b for a, b in zip(part.stop, cells.start, strict=True)),
         )
-        values[here.slices] = _coded(scores, has_data, aim.range, dtype).reshape(part.shape)
+        values[here.slices] = _values(scores, has_data, aim.range, dtype).reshape(part.shape)
     (x, y, z), _ = atlas.positions_nm_xyz(atlas.grid.ids(np.array([cells.start] * 2))).tolist()
     steps = np.multiply(atlas.grid.stride, atlas.frame.voxel_size_nm).tolist()
     return SimilarityMap(values, (x, y, z), (steps[2], steps[1], steps[0]), low, high)
@@ -110,14 +110,20 @@ def _part(cells: Box) -> tuple[int, int, int]:
     return max(1, _AT_ONCE // (y * x)), max(1, min(y, _AT_ONCE // x)), min(x, _AT_ONCE)
 
 
-def _coded(
+def _values(
     scores: Float32[np.ndarray, " n"],
     has_data: Bool[np.ndarray, " n"],
     limits: tuple[float, float],
     dtype: str,
 ) -> Shaped[np.ndarray, " n"]:
-    low, high = limits
     if dtype == "float16":
-        return np.where(has_data, scores, np.nan).astype(np.float16)
-    steps = 1 + np.rint((scores - low) / (high - low) * 254)
-    return np.where(has_data, steps, 0).astype(np.uint8)
+        return np.where(has_data, np.clip(scores, *limits), np.nan).astype(np.float16)
+    return np.where(has_data, coded(scores, limits), 0).astype(np.uint8)
+
+
+def coded(
+    scores: Float32[np.ndarray, " n"], limits: tuple[float, float]
+) -> UInt8[np.ndarray, " n"]:
+    """Similarities as 1 to 255, for the lowest to the highest there can be."""
+    low, high = limits
+    return (1 + np.rint((np.clip(scores, low, high) - low) / (high - low) * 254)).astype(np.uint8)

@@ -38,21 +38,33 @@ def replacing(path: Path) -> Iterator[Path]:
         IncompleteError: another process is making a directory in the same place.
         StorageError: the disk refuses; what was there stays.
     """
-    new, old = (path.with_name(f".{path.name}.{kind}") for kind in ("new", "old"))
+    new = path.with_name(f".{path.name}.new")
     with reports_storage(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent):
-            _tidy(path, new, old)
+            _restore(path, path.with_name(f".{path.name}.old"))
+            if new.exists():
+                shutil.rmtree(new)
             new.mkdir()
             try:
                 yield new
-                if path.exists():
-                    path.rename(old)
-                new.rename(path)
+                take_place(new, path)
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
-            shutil.rmtree(old, ignore_errors=True)
+
+
+def take_place(new: Path, path: Path) -> None:
+    """Puts a directory in the place of another, or where none was; see `replacing`.
+
+    To be called by who keeps others from writing beside it.
+    """
+    old = path.with_name(f".{path.name}.old")
+    _restore(path, old)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -111,12 +123,12 @@ def link_or_copy(file: Path, place: Path) -> None:
         shutil.copyfile(file, place)
 
 
-def _tidy(path: Path, new: Path, old: Path) -> None:
+def _restore(path: Path, old: Path) -> None:
+    """Ends what a crash between two renames left."""
     if old.exists() and not path.exists():
         old.rename(path)
-    for leftover in (new, old):
-        if leftover.exists():
-            shutil.rmtree(leftover)
+    if old.exists():
+        shutil.rmtree(old)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from embed.errors import MismatchError, OutOfBoundsError
 from embed.evaluation import controls, filterbank
@@ -53,7 +53,6 @@ def prepare(data: Path, fov: Zyx, trained_on: TrainedOn = ()) -> "Mitochondria":
         MismatchError: the field of view fits neither block.
     """
     volume = open_data(data, VOLUME)
-    labels = labels_of(data, "lucchi_train_mitochondria", volume)
     depth, height, width = volume.box.shape
     blocks = (
         Box((0, 0, 0), (depth, _TRAIN_STOP, width)),
@@ -66,17 +65,27 @@ def prepare(data: Path, fov: Zyx, trained_on: TrainedOn = ()) -> "Mitochondria":
             f"{NAME} has blocks of {blocks[0].shape} and {blocks[1].shape} voxels (ZYX); a field "
             f"of view of {per_axis(fov)} does not fit: use an encoder with a smaller one"
         ) from None
-    places = Places.on(*grids)
+    found = on_places(data, Places.on(*grids), trained_on)
+    split = {"train": f"y < {_TRAIN_STOP}", "test": f"y >= {_TEST_START}", **found.split}
+    counts = {"train": grids[0].size, "test": grids[1].size}
+    return dataclasses.replace(found, split=split, counts=counts)
+
+
+def on_places(data: Path, places: Places, trained_on: TrainedOn = ()) -> "Mitochondria":
+    """The volume and its labels at some places, which are not split.
+
+    Raises:
+        NotFoundError: a volume is not in `data`.
+    """
+    volume = open_data(data, VOLUME)
+    labels = labels_of(data, "lucchi_train_mitochondria", volume)
+    on_it = any(names_volume(entry, VOLUME) for entry in trained_on)
     return Mitochondria(
         volume=volume,
         grey=volume.read(volume.box),
         places=places,
-        split={
-            "train": f"y < {_TRAIN_STOP}",
-            "test": f"y >= {_TEST_START}",
-            "encoder_trained_on_this_volume": any(names_volume(e, VOLUME) for e in trained_on),
-        },
-        counts={"train": grids[0].size, "test": grids[1].size},
+        split={"encoder_trained_on_this_volume": on_it},
+        counts={},
         positive=labels[tuple(places.voxels.T)] > 0,
     )
 
@@ -102,6 +111,22 @@ class Mitochondria(Protocol):
 
     def controls(self) -> dict[str, Features]:
         """Raw field of view, mean intensity, and the filter bank at the middle and pooled."""
+        middle, both = self._banks()
+        return {
+            **controls.raw_controls(self.grey, self.places, np.arange(self._train)),
+            controls.LOGISTIC: Features(middle),
+            POOLED: Features(both),
+            POOLED_FOREST: Features(both, classifier="forest"),
+        }
+
+    def filter_bank(self) -> Float32[np.ndarray, "n columns"]:
+        """The filter bank at the middle of each place and pooled over its field of view."""
+        return self._banks()[1]
+
+    def _banks(
+        self,
+    ) -> tuple[Float32[np.ndarray, "n columns"], Float32[np.ndarray, "n more"]]:
+        """The filter bank at the middle, and the same with what is pooled."""
         size = self.volume.frame.voxel_size_nm
         bank = filterbank.responses(self.grey, size, controls.ladder_nm(size, _BANK_STEPS))
         middle, mean = filterbank.sampled(
@@ -109,13 +134,7 @@ class Mitochondria(Protocol):
             filterbank.at_voxels(self.places.voxels),
             filterbank.pooled(self.places.starts, self.places.fov),
         )
-        both = np.concatenate([middle, mean], axis=1)
-        return {
-            **controls.raw_controls(self.grey, self.places, np.arange(self._train)),
-            controls.LOGISTIC: Features(middle),
-            POOLED: Features(both),
-            POOLED_FOREST: Features(both, classifier="forest"),
-        }
+        return middle, np.concatenate([middle, mean], axis=1)
 
     def score(self, features: Features, seeds: Sequence[int]) -> Scores:
         """Average precision and F1 of probes on few labels, and precision of retrieval."""
