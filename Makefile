@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 BENCH ?=
 
-.PHONY: demo test check fix proto bench bench-dense bench-search clean
+.PHONY: demo test browser check fix proto bench bench-dense bench-page bench-search clean
 
 # What the demo and the verbs need, and no more.
 $(VENV)/installed: pyproject.toml
@@ -27,6 +27,10 @@ demo: $(VENV)/installed
 # says what stays together. The seed has both collect the same tests in the same order.
 test: $(VENV)/installed-dev
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n 2
+
+# A Chromium for the tests of the page, where the system has none.
+browser: $(VENV)/installed-dev
+	$(BIN)/python -m playwright install chromium
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -63,6 +67,9 @@ $(VENV)/installed-bench-search: $(VENV)/installed-dev
 # On one thread, like those it compares with.
 bench-search: $(VENV)/installed-bench-search
 	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_search $(BENCH)
+
+bench-page: $(VENV)/installed-dev
+	$(BIN)/python -m tests.benchmarks.bench_page $(BENCH)
 
 clean:
 	rm -rf $(VENV) build dist .jax_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -261,8 +261,7 @@ def _probe_aim(atlas: Atlas, name: str, wanted: str) -> Aim:
             f"{', '.join(probe.classes)}"
         )
     number = probe.classes.index(chosen)
-    others = np.delete(probe.weights, number, axis=0).mean(axis=0)
-    weights = (probe.weights[number] - others) / probe.scale
+    weights = probe.direction(number)
     length = np.linalg.norm(weights)
     if not length > 0:
         raise RequestError(f"probe {name!r} has no weights, so that it is nowhere surest")

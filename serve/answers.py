@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from embed.geometry import XyzFloat, Zyx
-from embed.penalty import Scores
 from embed.probe import Probe
+from embed.probing.learning_curve import CurvePoint
+from embed.probing.linear import Kind
+from embed.probing.scores import Scores
 
 Xyz = tuple[int, int, int]
 
@@ -80,34 +82,74 @@ class ProbeSummary:
 
     Attributes:
         name: what it is called.
+        kind: whether a place is of one class, or classes are decided each alone.
         classes: their names.
         labels: how many labelled places of each class it learnt from.
+        labels_from: where they are from; for people.
+        sets: names of the class sets that they are of; empty where they are of none.
         scores: cross-validated; None where the labels do not allow it.
         unscored: why not; empty otherwise.
+        curve: cross-validated scores with fewer labels.
+        prior: the share of the volume that each class is taken to have.
+        prior_source: whether it was estimated, given or none.
         encoder: fingerprint of the encoder whose embeddings it takes.
         created: time in UTC.
+        version: counts the probes of its name, from 1.
+        versions: how many there are.
+        restored: the version that this one is a copy of; 0 where it was trained.
     """
 
     name: str
+    kind: Kind
     classes: tuple[str, ...]
     labels: dict[str, int]
+    labels_from: str
+    sets: tuple[str, ...]
     scores: Scores | None
     unscored: str
+    curve: tuple[CurvePoint, ...]
+    prior: dict[str, float]
+    prior_source: str
     encoder: str
     created: str
+    version: int = 1
+    versions: int = 1
+    restored: int = 0
 
     @classmethod
-    def of(cls, probe: Probe) -> "ProbeSummary":
-        """The summary of a probe."""
+    def of(cls, probe: Probe, versions: int) -> "ProbeSummary":
+        """The summary of a probe, of which there are so many versions."""
         return cls(
             name=probe.name,
+            kind=probe.kind,
             classes=probe.classes,
             labels=dict(probe.labels),
+            labels_from=probe.origin.labels,
+            sets=probe.origin.sets,
             scores=probe.scores,
             unscored=probe.unscored,
+            curve=probe.curve,
+            prior=dict(probe.prior.shares),
+            prior_source=probe.prior.source,
             encoder=probe.origin.encoder,
             created=probe.created,
+            version=probe.version,
+            versions=versions,
+            restored=probe.restored,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaceProbabilities:
+    """What a probe says of a place.
+
+    Attributes:
+        probabilities: of each class, 0 to 1.
+        unknown: how unlike anything labelled it is, 0 to 1.
+    """
+
+    probabilities: dict[str, float]
+    unknown: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,14 +7,13 @@ import numpy as np
 
 from embed.errors import RequestError
 from embed.geometry import XyzFloat
-from embed.penalty import Scores
-from serve.answers import AtlasSummary, IndexSummary, ProbeSummary
+from serve.answers import AtlasSummary, IndexSummary
+from serve.clusters.table import Points
 from serve.codec import counts, position, read_counts, read_position
 from serve.jobs import Finished, Step
 from serve.labels import LabelTable
+from serve.mapping.apply import MapSummary
 from serve.pb.voxkin.v1 import atlas_pb2, probe_pb2, types_pb2
-from serve.probes import MapSummary
-from serve.projection_table import Points
 
 _IDS = np.dtype("<u8")
 _POINTS = np.dtype("<f4")
@@ -103,45 +102,6 @@ def read_labels(messages: Iterable[probe_pb2.LabelledPlace]) -> LabelTable:
         bad = positions[~np.isfinite(positions).all(axis=1)][0].tolist()
         raise RequestError(f"a position is three finite numbers in nm (XYZ); got {bad}")
     return LabelTable(positions, tuple(place.label for place in places))
-
-
-def probe(summary: ProbeSummary) -> probe_pb2.Probe:
-    """The description of a probe."""
-    scores = summary.scores
-    return probe_pb2.Probe(
-        name=summary.name,
-        classes=summary.classes,
-        labels=summary.labels,
-        scores=None
-        if scores is None
-        else probe_pb2.ProbeScores(
-            folds=scores.folds,
-            balanced_accuracy=scores.balanced_accuracy,
-            f1=scores.f1,
-            average_precision=scores.average_precision,
-        ),
-        unscored=summary.unscored,
-        encoder_fingerprint=summary.encoder,
-        created=summary.created,
-    )
-
-
-def read_probe(message: probe_pb2.Probe) -> ProbeSummary:
-    """The description that a server sent."""
-    scores = message.scores
-    return ProbeSummary(
-        name=message.name,
-        classes=tuple(message.classes),
-        labels=dict(message.labels),
-        scores=Scores(
-            scores.folds, scores.balanced_accuracy, scores.f1, dict(scores.average_precision)
-        )
-        if message.HasField("scores")
-        else None,
-        unscored=message.unscored,
-        encoder=message.encoder_fingerprint,
-        created=message.created,
-    )
 
 
 def probe_news(news: Step | Finished[MapSummary]) -> probe_pb2.ApplyProbeResponse:

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import grpc
 import numpy as np
@@ -13,20 +13,19 @@ from embed.errors import RequestError
 from serve import atlas_codec, codec, query_codec
 from serve.access import Access
 from serve.address import parse_address
-from serve.answers import AtlasSummary, CutOutEmbeddings, ProbeSummary
+from serve.answers import AtlasSummary, CutOutEmbeddings
+from serve.clusters.table import Points
 from serve.hits import SearchResult
-from serve.jobs import Finished, Step
-from serve.labels import LabelTable
+from serve.labelling.calls import LabelCalls
 from serve.pb.voxkin.v1 import (
     atlas_pb2,
     atlas_pb2_grpc,
-    probe_pb2,
+    label_pb2_grpc,
     probe_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
 )
-from serve.probes import MapSummary
-from serve.projection_table import Points
+from serve.probing.calls import ProbeCalls
 from serve.queries import Filters
 from serve.remote import RemoteAtlas
 from serve.search_calls import SearchCalls
@@ -45,6 +44,9 @@ _UNCHANGING = (
     {"service": "voxkin.v1.SearchService"},
     {"service": "voxkin.v1.AtlasService"},
     {"service": "voxkin.v1.ProbeService", "method": "List"},
+    {"service": "voxkin.v1.ProbeService", "method": "Suggest"},
+    {"service": "voxkin.v1.LabelService", "method": "ListSets"},
+    {"service": "voxkin.v1.LabelService", "method": "List"},
 )
 _OPTIONS = (
     ("grpc.max_receive_message_length", codec.MAX_MESSAGE_BYTES),
@@ -62,7 +64,7 @@ _OPTIONS = (
 )
 
 
-class Client(SearchCalls):
+class Client(SearchCalls, LabelCalls, ProbeCalls):
     """A connection to a server. Safe to use from many threads; a context manager that closes it.
 
     Every call raises the error that the server raised (see `embed.errors`), or UnavailableError
@@ -88,6 +90,7 @@ class Client(SearchCalls):
         self._search = search_pb2_grpc.SearchServiceStub(self._channel)
         self._probes = probe_pb2_grpc.ProbeServiceStub(self._channel)
         self._atlases = atlas_pb2_grpc.AtlasServiceStub(self._channel)
+        self._labels = label_pb2_grpc.LabelServiceStub(self._channel)
 
     def __enter__(self) -> "Client":
         return self
@@ -188,37 +191,6 @@ class Client(SearchCalls):
         with self._reporting():
             answer = self._atlases.Projection(request, timeout=self._timeout_s)
         return atlas_codec.read_projection(answer)
-
-    def train_probe(self, name: str, table: LabelTable, atlas: str | None = None) -> ProbeSummary:
-        """Trains a probe on labelled places; one of the same name is replaced."""
-        request = probe_pb2.TrainProbeRequest(
-            atlas=atlas or "", name=name, places=atlas_codec.labels(table)
-        )
-        with self._reporting():
-            answer = self._probes.Train(request)
-        return atlas_codec.read_probe(answer.probe)
-
-    def apply_probe(
-        self, name: str, atlas: str | None = None
-    ) -> Generator[Step | Finished[MapSummary], None, None]:
-        """Applies a probe to every location: yields steps, then what was written.
-
-        Has no time limit; closing the generator ends the work on the server.
-        """
-        request = probe_pb2.ApplyProbeRequest(atlas=atlas or "", name=name)
-        call = self._probes.Apply(request)
-        try:
-            with self._reporting():
-                yield from map(atlas_codec.read_probe_news, call)
-        finally:
-            call.cancel()
-
-    def probes(self, atlas: str | None = None) -> tuple[ProbeSummary, ...]:
-        """The probes of an atlas, in the order of their names."""
-        request = probe_pb2.ListProbesRequest(atlas=atlas or "")
-        with self._reporting():
-            answer = self._probes.List(request, timeout=self._timeout_s)
-        return tuple(map(atlas_codec.read_probe, answer.probes))
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -13,22 +13,30 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
-from google.protobuf import json_format, message
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from embed.errors import NotFoundError, VoxkinError
 from serve import atlas_codec, codec
 from serve.address import is_loopback
+from serve.body_limit import Bounded
 from serve.catalogue import Catalogue
+from serve.clusters.http import add_clusters
 from serve.door import Door
+from serve.find_http import add_find
 from serve.guard import App, OwnNamesOnly
 from serve.http_admission import RELOAD, SESSION, Admitted, page_paths, session_cookie
+from serve.json_answers import json_of
+from serve.labelling.http import add_labels
+from serve.layers.http import add_layers
+from serve.mapping.http import add_maps
 from serve.metrics import Metrics
 from serve.pb.voxkin.v1 import atlas_pb2
+from serve.point_values import add_point_values
+from serve.probing.http import add_probes
 from serve.status import BUG, http_status_of, message_of
 from serve.thumbnails import Plane
+from serve.viewer import Files, add_viewer, viewer_paths
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +80,19 @@ def create_gateway(atlases: Catalogue, metrics: Metrics, operations: Operations)
     _add_errors(app)
     _add_atlases(app, atlases, metrics)
     _add_pictures(app, atlases)
+    add_find(app, atlases, metrics)
+    add_layers(app, atlases)
+    add_maps(app, atlases)
+    add_clusters(app, atlases)
+    add_point_values(app, atlases)
+    add_labels(app, atlases)
+    add_probes(app, atlases)
 
     _add_operations(app, metrics, operations)
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
-    paths = page_paths(file.name for file in PAGE.iterdir())
-    admitted = Admitted(_Counted(app, metrics), operations.door, paths)
+    add_viewer(app)
+    app.mount("/", Files(PAGE, html=True))
+    paths = page_paths(file.name for file in PAGE.iterdir()) | viewer_paths()
+    admitted = Admitted(_Counted(Bounded(app), metrics), operations.door, paths)
     # Addresses that stand for all of a machine's are no names of it.
     hosts = [host for host in operations.hosts if host not in ("0.0.0.0", "::")]
     return OwnNamesOnly(admitted, [host for host in hosts if not is_loopback(host)])
@@ -114,12 +130,12 @@ def _add_atlases(app: FastAPI, atlases: Catalogue, metrics: Metrics) -> None:
     def list_atlases() -> Response:
         """Every atlas."""
         listed = (atlas_codec.atlas(atlases.summary(name)) for name in atlases)
-        return _json(atlas_pb2.ListAtlasesResponse(atlases=listed))
+        return json_of(atlas_pb2.ListAtlasesResponse(atlases=listed))
 
     @app.get("/api/atlases/{name}")
     def describe(name: str) -> Response:
         """One atlas."""
-        return _json(atlas_codec.atlas(atlases.summary(name)))
+        return json_of(atlas_codec.atlas(atlases.summary(name)))
 
     @app.get("/api/atlases/{name}/similar")
     def similar(
@@ -129,12 +145,7 @@ def _add_atlases(app: FastAPI, atlases: Catalogue, metrics: Metrics) -> None:
         served = atlases[name]
         with metrics.searching(served.name):
             found = served.find_at((x, y, z), k, min_separation_nm)
-        return _json(codec.search_result(found))
-
-    @app.get("/api/atlases/{name}/projection")
-    def projection(name: str) -> Response:
-        """The map of an atlas."""
-        return _json(atlas_codec.projection(atlases[name].projection()))
+        return json_of(codec.search_result(found))
 
 
 def _add_pictures(app: FastAPI, atlases: Catalogue) -> None:
@@ -181,14 +192,6 @@ def _add_errors(app: FastAPI) -> None:
 
 def _error(status: int, text: str) -> Response:
     return JSONResponse({"error": text}, status)
-
-
-def _json(answer: message.Message) -> Response:
-    return JSONResponse(
-        json_format.MessageToDict(
-            answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-    )
 
 
 class _Counted:

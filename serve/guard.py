@@ -22,11 +22,31 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/@\s]+))(?::\d{1,5})?")
+CLIENT = "/ng/v/page/"
+"""Where Neuroglancer's client lies; shown in a frame, by our own page only."""
+
+PLOT = "/plot.html"
+"""Where Plotly draws; likewise."""
+
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+# It decodes chunks by WebAssembly and in workers, draws icons from strings, and packs annotations,
+# as which it shows marks and labels, by functions that it writes itself, of numbers alone. Our own
+# page may do none of that.
+_CLIENT_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self'; "
+    "img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
+)
+# Plotly writes functions for the graphics card, and styles. It has nobody to ask for anything.
+_PLOT_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
 _HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
@@ -51,10 +71,12 @@ class OwnNamesOnly:
             return
         headers = Headers(scope=scope)
         refused = self._refusal(headers.get("host", ""), headers.get("origin"), scope["scheme"])
+        policy = _policy(scope["path"])
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                guards = {"content-security-policy": policy, **_HEADERS}
+                MutableHeaders(scope=message).update(guards)
             await send(message)
 
         if refused is None:
@@ -72,3 +94,9 @@ class OwnNamesOnly:
         if origin is not None and origin.lower() != f"{scheme}://{host}".lower():
             return 403, "this server answers to its own page only"
         return None
+
+
+def _policy(path: str) -> str:
+    if path.startswith(CLIENT):
+        return _CLIENT_POLICY
+    return _PLOT_POLICY if path == PLOT else _PAGE_POLICY

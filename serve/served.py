@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -13,28 +12,30 @@ from embed.atlas import Atlas
 from embed.backends.backend import Backend
 from embed.backends.choice import open_backend
 from embed.checkpoint import FILE, TrainedEncoder, load_encoder
-from embed.errors import MismatchError, NotFoundError, VolumeError
-from embed.formats.source import Source
+from embed.errors import MismatchError, NotFoundError
 from embed.geometry import XyzFloat
 from embed.regions import require_mask
 from embed.volume import Volume
-from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary, ProbeSummary
+from serve.answers import AtlasSummary, CutOutEmbeddings
+from serve.clusters.clusters import Clusters
+from serve.clusters.projection import projection_path
 from serve.cut_outs import embed_cut_out
 from serve.hits import Hit, SearchResult
 from serve.index import Index, open_index
 from serve.jobs import Finished, JobSlot, Step, stepwise
-from serve.labels import LabelTable
+from serve.layers.layers import Layers
 from serve.manifest import serving_version
-from serve.probes import MapSummary, apply_probe, list_probes, load_probe, train_atlas_probe
-from serve.projection import load_projection, projection_path
-from serve.projection_table import Points
+from serve.mapping.apply import MapSummary, apply_probe
+from serve.place_segments import PlaceSegments
+from serve.probes import load_probe
+from serve.probing.atlas_probes import AtlasProbes
+from serve.probing.versions import probe_names
 from serve.queries import BoxNm, Filters, Query, Wish
 from serve.scan import Scanned
 from serve.search import KEPT_BYTES, Searcher
 from serve.similarity_map import SimilarityMap
+from serve.summary import summary_of
 from serve.thumbnails import Greys, Plane, Slice, draw_slice, field_of_view_nm
-
-T = TypeVar("T")
 
 OpenIndex = Callable[[Atlas], Index]
 """Opens the serving index of an atlas: in memory here, or elsewhere."""
@@ -123,12 +124,28 @@ class ServedAtlas:
         if renewed.has_encoder and renewed.atlas.info.encoder == self.atlas.info.encoder:
             made = {"encoder", "_backend"} & vars(self).keys()
             vars(renewed).update((part, vars(self)[part]) for part in made)
+        renewed.layers.similar.adopt(self.layers.similar)
         return renewed
+
+    @cached_property
+    def layers(self) -> Layers:
+        """What Neuroglancer shows of it."""
+        return Layers(self.atlas, self._segmentation, self.clusters)
+
+    @cached_property
+    def place_segments(self) -> PlaceSegments:
+        """In which segments its locations lie."""
+        return PlaceSegments(self.atlas, self._segmentation)
 
     @cached_property
     def name(self) -> str:
         """What requests call it."""
         return self.atlas.name
+
+    @property
+    def segmentation(self) -> Volume | None:
+        """What tells in which segments its places lie, if it was given."""
+        return self._segmentation
 
     @property
     def space(self) -> str:
@@ -211,9 +228,10 @@ class ServedAtlas:
         """
         return embed_cut_out(self._backend, self.encoder, self.atlas.info.normaliser, cutout)
 
-    def train_probe(self, table: LabelTable, name: str) -> ProbeSummary:
-        """Trains a probe on labelled places and keeps it; see `train_atlas_probe`."""
-        return ProbeSummary.of(train_atlas_probe(self.atlas, table, name))
+    @cached_property
+    def probing(self) -> AtlasProbes:
+        """Its probes: how they are trained and what they say."""
+        return AtlasProbes(self.atlas)
 
     def apply_probe(self, name: str) -> Generator[Step | Finished[MapSummary], None, None]:
         """Applies a probe to every location: steps, and at last what was written.
@@ -226,13 +244,10 @@ class ServedAtlas:
         with self.slot.holding(f"applying probe {name!r}"):
             yield from stepwise(lambda tell: apply_probe(self.atlas, probe, tell))
 
-    def probes(self) -> tuple[ProbeSummary, ...]:
-        """Its probes, in the order of their names."""
-        return tuple(map(ProbeSummary.of, list_probes(self.atlas)))
-
-    def projection(self) -> Points:
-        """The points of its map; see `load_projection`."""
-        return load_projection(self.atlas).points
+    @cached_property
+    def clusters(self) -> Clusters:
+        """Its map and the clusters on it."""
+        return Clusters(self.atlas)
 
     def slice_png(
         self, centre_nm_xyz: XyzFloat, plane: Plane, size: int, nm_per_pixel: float | None
@@ -257,45 +272,11 @@ class ServedAtlas:
         """The facts that a caller needs before asking anything."""
         return dataclasses.replace(
             self._unchanging,
-            probes=tuple(sorted(f.stem for f in (self.atlas.path / "probes").glob("*.json"))),
+            probes=probe_names(self.atlas),
             has_projection=projection_path(self.atlas).exists(),
             has_encoder=self.has_encoder,
         )
 
     @cached_property
     def _unchanging(self) -> AtlasSummary:
-        """The summary, without what may be made while the atlas is served."""
-        info, grid, manifest = self.atlas.info, self.atlas.grid, self.index.manifest
-        return AtlasSummary(
-            name=self.name,
-            voxel_size_nm=_turned(info.frame.voxel_size_nm),
-            volume_nm=self._volume_nm(),
-            locations_nm=self.atlas.extent_nm_xyz,
-            locations=_turned(grid.shape),
-            stride_voxels=(0, 0, 0) if info.points else _turned(grid.stride),
-            fov_voxels=_turned(grid.fov),
-            embedding_dim=info.embedding_dim,
-            encoder=info.encoder,
-            fingerprint=info.fingerprint,
-            source=Source(info.volume.spec).url,
-            attribution=dict(info.attribution),
-            index=IndexSummary(manifest.factory, manifest.count, manifest.exact, manifest.recall),
-            probes=(),
-            has_projection=False,
-            has_encoder=False,
-            masks=tuple(sorted(self._masks)),
-        )
-
-    def _volume_nm(self) -> tuple[XyzFloat, XyzFloat]:
-        try:
-            box = self.atlas.volume.box
-        except VolumeError:
-            # An atlas outlives its volume: what was embedded of it is still known.
-            box = self.atlas.places.voxels(self.atlas.places.cells)
-        low, high = self.atlas.frame.to_nm_xyz(np.array([box.start, box.stop], float)).tolist()
-        return tuple(low), tuple(high)
-
-
-def _turned(zyx: tuple[T, T, T]) -> tuple[T, T, T]:
-    z, y, x = zyx
-    return x, y, z
+        return summary_of(self.atlas, self.index.manifest, tuple(sorted(self._masks)))

@@ -1,21 +1,24 @@
 """The gRPC face of the service: decode, call, encode. No logic of its own."""
 
-import contextlib
 from collections.abc import Iterator
 
 import grpc
 
 from serve import atlas_codec, codec, query_codec
 from serve.catalogue import Catalogue
+from serve.labelling.servicer import LabelServicer
 from serve.metrics import Metrics
 from serve.pb.voxkin.v1 import (
     atlas_pb2,
     atlas_pb2_grpc,
+    label_pb2,
+    label_pb2_grpc,
     probe_pb2,
     probe_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
 )
+from serve.probing.servicer import ProbeServicer
 from serve.recheck import Rechecks
 from serve.status import reports_errors
 
@@ -25,6 +28,7 @@ SERVICES = tuple(
         (search_pb2, "SearchService"),
         (probe_pb2, "ProbeService"),
         (atlas_pb2, "AtlasService"),
+        (label_pb2, "LabelService"),
     )
 )
 
@@ -95,39 +99,6 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         return codec.embeddings(served.embed(codec.read_cut_out(request.cut_out)))
 
 
-class ProbeServicer(probe_pb2_grpc.ProbeServiceServicer):
-    """Trains probes and applies them."""
-
-    def __init__(self, atlases: Catalogue) -> None:
-        self._atlases = atlases
-
-    @reports_errors
-    def Train(
-        self, request: probe_pb2.TrainProbeRequest, context: grpc.ServicerContext
-    ) -> probe_pb2.TrainProbeResponse:
-        """Trains a probe and keeps it."""
-        served = self._atlases[request.atlas]
-        probe = served.train_probe(atlas_codec.read_labels(request.places), request.name)
-        return probe_pb2.TrainProbeResponse(probe=atlas_codec.probe(probe))
-
-    @reports_errors
-    def Apply(
-        self, request: probe_pb2.ApplyProbeRequest, context: grpc.ServicerContext
-    ) -> Iterator[probe_pb2.ApplyProbeResponse]:
-        """Applies a probe to every location: steps, then the map."""
-        served = self._atlases[request.atlas]
-        with contextlib.closing(served.apply_probe(request.name)) as news:
-            yield from map(atlas_codec.probe_news, news)
-
-    @reports_errors
-    def List(
-        self, request: probe_pb2.ListProbesRequest, context: grpc.ServicerContext
-    ) -> probe_pb2.ListProbesResponse:
-        """The probes of an atlas."""
-        probes = self._atlases[request.atlas].probes()
-        return probe_pb2.ListProbesResponse(probes=map(atlas_codec.probe, probes))
-
-
 class AtlasServicer(atlas_pb2_grpc.AtlasServiceServicer):
     """Describes what is served."""
 
@@ -155,7 +126,7 @@ class AtlasServicer(atlas_pb2_grpc.AtlasServiceServicer):
         self, request: atlas_pb2.ProjectionRequest, context: grpc.ServicerContext
     ) -> atlas_pb2.ProjectionResponse:
         """The map of an atlas."""
-        return atlas_codec.projection(self._atlases[request.atlas].projection())
+        return atlas_codec.projection(self._atlases[request.atlas].clusters.points())
 
 
 def add_services(
@@ -166,3 +137,4 @@ def add_services(
     search_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
     probe_pb2_grpc.add_ProbeServiceServicer_to_server(ProbeServicer(atlases), server)
     atlas_pb2_grpc.add_AtlasServiceServicer_to_server(AtlasServicer(atlases), server)
+    label_pb2_grpc.add_LabelServiceServicer_to_server(LabelServicer(atlases), server)

@@ -111,8 +111,8 @@ def token(
       voxkin serve token --scope read,write --name ana --calls 20 --work 0.5 --at-once 4
 
     Args:
-        scope: read (search, list, embed a cut-out), write (train and apply probes), admin (reload),
-            or several separated by commas; none contains another.
+        scope: read (search, list, embed a cut-out), write (label, train and apply probes), admin
+            (reload), or several separated by commas; none contains another.
         name: of its owner, for the log and the file.
         limits: how much it may ask for.
         json: print both as JSON.

@@ -1,24 +1,20 @@
 // A slice through a volume: drawn by the server, moved, zoomed and clicked here.
 
+import { Api } from "./api.js";
+import { $, draw as drawn, onPress, press } from "./dom.js";
+import { fovNm, nm, voxelOf } from "./places.js";
+
 export const AXES = { xy: ["x", "y", "z"], xz: ["x", "z", "y"], yz: ["z", "y", "x"] }; // right, down, depth
 
-const $ = (id) => document.getElementById(id);
-const SVG = "http://www.w3.org/2000/svg";
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-
-/** A length in nm as people read it, to a tenth. */
-export const nm = (value) => String(Math.round(value * 10) / 10);
-
-/** The edge of a field of view along an axis, in nm. */
-export const fovNm = (atlas, axis) => atlas.fov_voxels[axis] * atlas.voxel_size_nm[axis];
 
 export class SliceView {
   /**
-   * @param picture (atlas, query) => URL of a slice.
-   * @param onPick  is called with the place {x, y, z} in nm that was clicked.
+   * @param onPick is called with the place {x, y, z} in nm that was clicked.
+   * @param onMove is called with what is in the middle, and how many nm a pixel shows.
    */
-  constructor(picture, onPick) {
-    Object.assign(this, { picture, onPick, atlas: null, plane: "xy", at: null, nmPerPixel: 1, place: null, hits: [] });
+  constructor({ onPick, onMove }) {
+    Object.assign(this, { onPick, onMove, atlas: null, plane: "xy", at: null, nmPerPixel: 1, place: null, hits: [], labels: [] });
     this.stage = $("stage");
     this.stage.addEventListener("pointerdown", (event) => this.#press(event));
     this.stage.addEventListener("keydown", (event) => this.#key(event));
@@ -30,24 +26,35 @@ export class SliceView {
     $("depth").addEventListener("input", (event) => this.#move({ [this.axes[2]]: Number(event.target.value) }));
     $("zoom-in").addEventListener("click", () => this.#zoom(0.8));
     $("zoom-out").addEventListener("click", () => this.#zoom(1.25));
-    for (const button of document.querySelectorAll("[data-plane]")) {
-      button.addEventListener("click", () => this.#turn(button.dataset.plane));
-    }
+    onPress($("plane"), (plane) => this.#turn(plane));
     new ResizeObserver(() => this.draw()).observe(this.stage);
   }
 
   get axes() { return AXES[this.plane]; }
   get edge() { return Math.max(this.stage.clientWidth, this.stage.clientHeight); }
 
-  /** Shows another atlas, from the middle of its locations. */
-  open(atlas) {
-    const { first_location_nm: first, last_location_nm: last, volume_nm: { start, stop }, voxel_size_nm: size } = atlas;
-    Object.assign(this, { atlas, plane: "xy", place: null, hits: [] });
-    this.at = { x: (first.x + last.x) / 2, y: (first.y + last.y) / 2, z: (first.z + last.z) / 2 };
+  /** Shows an atlas, `at` being the place in the middle. Layers are Neuroglancer's alone. */
+  open(atlas, layers, at, nmPerPixel) {
+    const { volume_nm: { start, stop }, voxel_size_nm: size } = atlas;
+    Object.assign(this, { atlas, plane: "xy", place: null, hits: [], labels: [], at: { ...at } });
     const whole = Math.max(stop.x - start.x, stop.y - start.y);
     const { clientWidth, clientHeight } = this.stage;
-    this.nmPerPixel = Math.min(whole / Math.min(clientWidth, clientHeight), 2 * Math.min(size.x, size.y));
+    this.nmPerPixel = nmPerPixel ?? Math.min(whole / Math.max(1, Math.min(clientWidth, clientHeight)), 2 * Math.min(size.x, size.y));
     this.draw();
+  }
+
+  showLayers() {}
+
+  /** What it shows, as a state of Neuroglancer without layers. */
+  get state() {
+    const dimensions = Object.fromEntries([..."xyz"].map((axis) => [axis, [this.atlas.voxel_size_nm[axis] * 1e-9, "m"]]));
+    return { dimensions, position: Object.values(voxelOf(this.atlas, this.at)) };
+  }
+
+  /** Shows labelled places: [{ position_nm, colour }]. */
+  showLabels(labels) {
+    this.labels = labels;
+    this.#drawMarks();
   }
 
   /** Moves to a place, unless the slice shows it already. */
@@ -64,10 +71,11 @@ export class SliceView {
 
   /** Asks the server for the picture and shows it, unless a newer one was asked for meanwhile. */
   draw() {
-    if (!this.atlas) return;
+    // Nothing is asked for while the slice is hidden.
+    if (!this.atlas || !this.edge) return;
     const { edge, plane, nmPerPixel } = this;
     const size = clamp(Math.ceil(edge * Math.min(devicePixelRatio, 2)), 16, 1024);
-    const url = this.picture(this.atlas, { ...this.at, plane, size, nm_per_pixel: (edge * nmPerPixel) / size });
+    const url = new Api(this.atlas.name).slice({ ...this.at, plane, size, nm_per_pixel: (edge * nmPerPixel) / size });
     const next = (this.next = new Image());
     next.onload = () => {
       if (this.next !== next) return;
@@ -84,6 +92,8 @@ export class SliceView {
     };
     next.src = url;
     this.#drawControls();
+    clearTimeout(this.moving);
+    this.moving = setTimeout(() => this.onMove(this.at, this.nmPerPixel), 300);
   }
 
   #sees(place, thickness) {
@@ -114,22 +124,29 @@ export class SliceView {
   }
 
   #drawMarks() {
+    if (!this.atlas) return;
     const fov = (p, sign) => Object.fromEntries([..."xyz"].map((a) => [a, p[a] + (sign * fovNm(this.atlas, a)) / 2]));
     const box = (low, high, kind) => {
       const [right, down, depth] = this.axes;
       if (this.at[depth] < low[depth] || this.at[depth] > high[depth]) return [];
-      const rect = document.createElementNS(SVG, "rect");
       const put = { x: this.stage.clientWidth / 2 + (low[right] - this.at[right]) / this.nmPerPixel,
         y: this.stage.clientHeight / 2 + (low[down] - this.at[down]) / this.nmPerPixel,
         width: (high[right] - low[right]) / this.nmPerPixel, height: (high[down] - low[down]) / this.nmPerPixel, class: kind };
-      for (const [name, value] of Object.entries(put)) rect.setAttribute(name, value);
-      return [rect];
+      return [drawn("rect", put)];
+    };
+    const dot = ({ position_nm: p, colour }) => {
+      const [right, down, depth] = this.axes;
+      if (Math.abs(this.at[depth] - p[depth]) > fovNm(this.atlas, depth) / 2) return [];
+      const cx = this.stage.clientWidth / 2 + (p[right] - this.at[right]) / this.nmPerPixel;
+      const cy = this.stage.clientHeight / 2 + (p[down] - this.at[down]) / this.nmPerPixel;
+      return [drawn("circle", { cx, cy, r: 5, fill: colour, class: "label-mark" })];
     };
     const around = (p, kind) => box(fov(p, -1), fov(p, 1), kind);
     $("marks").replaceChildren(
       ...box(fov(this.atlas.first_location_nm, -1), fov(this.atlas.last_location_nm, 1), "extent-mark"),
       ...this.hits.flatMap((hit) => around(hit.position_nm, "hit-mark")),
       ...(this.place ? around(this.place, "query-mark") : []),
+      ...this.labels.flatMap(dot),
     );
   }
 
@@ -140,9 +157,7 @@ export class SliceView {
     $("depth-name").textContent = depth;
     Object.assign($("depth"), { min: start[depth] + step / 2, max: stop[depth] - step / 2, step, value: this.at[depth] });
     $("depth-value").textContent = `${nm(this.at[depth])} nm`;
-    for (const button of document.querySelectorAll("[data-plane]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.plane === this.plane));
-    }
+    press($("plane"), this.plane);
     const most = 110 * this.nmPerPixel;
     const power = 10 ** Math.floor(Math.log10(most));
     const length = [5, 2, 1].map((n) => n * power).find((n) => n <= most);

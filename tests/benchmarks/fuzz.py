@@ -33,8 +33,11 @@ from google.protobuf.message_factory import GetMessageClass
 from embed.volume import open_volume
 from serve.client import Client
 from serve.codec import MAX_MESSAGE_BYTES
+from serve.labelling.classes import ClassSet, with_more
+from serve.labelling.store import LabelStore
 from serve.labels import LabelTable
-from serve.probes import apply_probe, train_atlas_probe
+from serve.mapping.apply import apply_probe
+from serve.probes import train_atlas_probe
 from serve.served import ServedAtlas
 from serve.server import start_server
 from tests.benchmarks.random_messages import STRINGS, RandomMessages
@@ -91,6 +94,7 @@ def make_target(folder: Path) -> ServedAtlas:
     apply_probe(atlas, train_atlas_probe(atlas, LabelTable(places, tuple("aaaabbbb")), "p"))
     blobs = (np.indices((12, 7, 7)).sum(axis=0) % 3 > 0).astype(np.uint8)
     write_volume(folder / "mask.zarr", blobs, (70.0, 80.0, 80.0))
+    LabelStore.open(atlas).put_set(ClassSet("s", with_more((), "ab")))
     masks = {"m": open_volume(folder / "mask.zarr")}
     return ServedAtlas.open(atlas.path, write_segmentation(folder / "segments.zarr"), masks)
 

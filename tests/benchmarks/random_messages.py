@@ -13,11 +13,11 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from serve.pb.voxkin.v1 import atlas_pb2, probe_pb2, search_pb2
+from serve.pb.voxkin.v1 import atlas_pb2, label_pb2, probe_pb2, search_pb2
 
 METHODS: tuple[MethodDescriptor, ...] = tuple(
     method
-    for module in (search_pb2, probe_pb2, atlas_pb2)
+    for module in (search_pb2, probe_pb2, atlas_pb2, label_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 )
@@ -41,6 +41,12 @@ TAME: dict[str, tuple[Any, ...]] = {
     "probe_class": ("a", "b"),
     "name": ("p", "q"),
     "label": ("a", "b"),
+    "set": ("s",),
+    "author": ("ana", "bob"),
+    "source": ("", "a test"),
+    "colour": ("#e69f00",),
+    "key": ("", "x"),
+    "limit": (1, 100),
     "masks": ("m",),
     "segments": (0, 1, 112),
     "not_segments": (1, 111),
@@ -78,6 +84,7 @@ class RandomMessages:
             "Vector": self._vector,
             "Vectors": self._vectors,
             "CutOut": self._cut_out,
+            "NewLabel": self._new_label,
         }
 
     def request(self) -> tuple[MethodDescriptor, Message]:
@@ -179,6 +186,10 @@ class RandomMessages:
             setattr(made, axis, self.rng.uniform(low, high))
         if self._hostile(0.1):
             setattr(made, self.rng.choice("xyz"), self.rng.choice(DOUBLES))
+
+    def _new_label(self, made: Any) -> None:
+        self._position(made.position_nm)
+        made.label = self.rng.choice(STRINGS if self._hostile(0.3) else TAME["label"])
 
     def _box(self, made: Any) -> None:
         self._position(made.start)

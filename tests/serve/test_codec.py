@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from embed.errors import RequestError
-from embed.penalty import Scores
 from serve import atlas_codec, codec
-from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary, ProbeSummary
+from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary
+from serve.clusters.table import Points
 from serve.jobs import Finished, Step
 from serve.labels import LabelTable
+from serve.mapping.apply import MapSummary
 from serve.pb.voxkin.v1 import probe_pb2, types_pb2
-from serve.probes import MapSummary
-from serve.projection_table import Points
 from serve.search import Hit, SearchResult
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -183,13 +182,6 @@ def test_a_summary_of_an_atlas_survives_the_wire():
     )
 
     assert atlas_codec.read_atlas(atlas_codec.atlas(summary)) == summary
-
-
-@pytest.mark.parametrize("scores", [None, Scores(5, 0.9, 0.8, {"a": 0.7, "b": 0.6})])
-def test_a_probe_survives_the_wire(scores):
-    probe = ProbeSummary("mito", ("a", "b"), {"a": 3, "b": 4}, scores, "why", "e", "2026-01-01")
-
-    assert atlas_codec.read_probe(atlas_codec.probe(probe)) == probe
 
 
 @pytest.mark.parametrize(

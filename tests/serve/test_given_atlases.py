@@ -8,25 +8,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import serve.projection
+import serve.clusters.project
 from embed.errors import DataError, OutOfBoundsError, VolumeError
 from serve.client import Client
+from serve.clusters.project import project
+from serve.clusters.projection import load_projection
+from serve.clusters.umap_worker import Layout
 from serve.contact_sheet import draw_sheet
 from serve.index import build_index, open_index
 from serve.labels import LabelTable, read_labels
 from serve.locations import sample_locations, shard_locations
-from serve.probes import apply_probe, train_atlas_probe
-from serve.projection import load_projection, project
+from serve.mapping.apply import apply_probe
+from serve.probes import train_atlas_probe
 from serve.search import Searcher
 from serve.served import ServedAtlas
 from serve.server import start_server
-from serve.umap_worker import Layout
 from tests.atlases import make_given_atlas
 
 ANY = "127.0.0.1:0"
 
 
-def plainly(vectors, config):
+def plainly(vectors, config, tell):
     """A layout without UMAP, which compiles for half a minute."""
     return Layout(vectors[:, :2], np.zeros(len(vectors), np.int64))
 
@@ -184,7 +186,7 @@ def test_labels_in_voids_or_near_no_place_are_refused_with_their_line(given, tmp
 
 
 def test_given_places_are_laid_out_as_a_map(own, monkeypatch):
-    monkeypatch.setattr(serve.projection, "lay_out", plainly)
+    monkeypatch.setattr(serve.clusters.project, "lay_out", plainly)
     info = project(own, sample=60, neighbours=5)
 
     points = load_projection(own).points

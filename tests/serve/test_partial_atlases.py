@@ -5,20 +5,21 @@ import dataclasses
 import numpy as np
 import pytest
 
-import serve.projection
+import serve.clusters.project
 from embed.atlas import Atlas
 from embed.errors import IncompleteError
 from embed.geometry import Box
 from embed.regions import Region
 from embed.volume import open_volume
 from serve.cli import main
+from serve.clusters.project import project
+from serve.clusters.umap_worker import Layout
 from serve.index import build_index, open_index
 from serve.labels import LabelTable
 from serve.locations import count_locations, sample_locations, shard_locations
-from serve.probes import apply_probe, train_atlas_probe
-from serve.projection import project
+from serve.mapping.apply import apply_probe
+from serve.probes import train_atlas_probe
 from serve.search import Searcher
-from serve.umap_worker import Layout
 from tests.atlases import fill_planned, make_partial_atlas
 
 CELLS = Box((6, 8, 10), (12, 14, 16))
@@ -31,7 +32,7 @@ def voxels(atlas, cells):
     return atlas.grid.voxels(cells)
 
 
-def plainly(vectors, config):
+def plainly(vectors, config, tell):
     """A layout without UMAP, which compiles for half a minute."""
     return Layout(vectors[:, :2], np.zeros(len(vectors), np.int64))
 
@@ -101,7 +102,7 @@ def test_a_probe_is_applied_to_the_region_and_its_map_covers_the_whole_grid(part
 
 
 def test_it_is_laid_out_as_a_map(part, monkeypatch):
-    monkeypatch.setattr(serve.projection, "lay_out", plainly)
+    monkeypatch.setattr(serve.clusters.project, "lay_out", plainly)
     info = project(part, sample=80, neighbours=5)
 
     assert 60 <= info.points <= 100

@@ -11,7 +11,8 @@ from embed import errors
 from embed.volume import open_volume
 from serve.client import Client
 from serve.labels import LabelTable
-from serve.probes import apply_probe, train_atlas_probe
+from serve.mapping.apply import apply_probe
+from serve.probes import train_atlas_probe
 from serve.queries import ClassFilter, Filters, Query, Wish
 from serve.served import ServedAtlas
 from serve.server import start_server

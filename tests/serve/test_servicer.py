@@ -20,9 +20,10 @@ from serve.pb.voxkin.v1 import (
     search_pb2_grpc,
     types_pb2,
 )
+from serve.probing.servicer import ProbeServicer
 from serve.recheck import Rechecks
 from serve.server import start_server
-from serve.servicer import AtlasServicer, ProbeServicer, SearchServicer
+from serve.servicer import AtlasServicer, SearchServicer
 from tests.atlases import FOV, STRIDE
 from tests.serve.hostile import HOSTILE
 from tests.served import INSIDE, make_served
@@ -37,6 +38,8 @@ METHODS = {
     probe_pb2.TrainProbeRequest: ("Probe", "Train"),
     probe_pb2.ApplyProbeRequest: ("Probe", "Apply"),
     probe_pb2.ListProbesRequest: ("Probe", "List"),
+    probe_pb2.SuggestRequest: ("Probe", "Suggest"),
+    probe_pb2.RollbackProbeRequest: ("Probe", "Rollback"),
     atlas_pb2.ListAtlasesRequest: ("Atlas", "List"),
     atlas_pb2.DescribeAtlasRequest: ("Atlas", "Describe"),
     atlas_pb2.ProjectionRequest: ("Atlas", "Projection"),

@@ -10,7 +10,8 @@ from embed.volume import open_volume
 from serve.cli import main
 from serve.index import open_index
 from serve.labels import LabelTable
-from serve.probes import apply_probe, train_atlas_probe
+from serve.mapping.apply import apply_probe
+from serve.probes import train_atlas_probe
 from serve.queries import ClassFilter, Filters, Query, Wish
 from serve.search import Searcher
 from serve.served import ServedAtlas
