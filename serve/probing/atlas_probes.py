@@ -1,6 +1,9 @@
 """The probes of an atlas that is served: taught, asked, and asking for more labels."""
 
+import contextlib
 import dataclasses
+import importlib
+import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from embed.atlas import Atlas
-from embed.errors import NotFoundError, RequestError
+from embed.errors import NotFoundError, RequestError, VoxkinError
 from embed.geometry import XyzFloat
 from embed.probe import Probe
 from serve.answers import PlaceProbabilities, ProbeSummary
@@ -74,6 +77,10 @@ class AtlasProbes:
         """
         return tuple(map(self._summary, list_probes(self._atlas)))
 
+    def make_ready(self) -> None:
+        """Begins to load what a first training would wait for: scikit-learn, and the sample."""
+        self._loading.join(0)
+
     def roll_back(self, name: str, version: int | None = None) -> ProbeSummary:
         """Puts an earlier version in use; see `serve.probes.roll_back`."""
         return self._summary(roll_back(self._atlas, name, version))
@@ -113,6 +120,18 @@ class AtlasProbes:
 
     def _summary(self, probe: Probe) -> ProbeSummary:
         return ProbeSummary.of(probe, len(version_files(self._atlas, probe.name)))
+
+    @cached_property
+    def _loading(self) -> threading.Thread:
+        thread = threading.Thread(target=self._load, name="probes", daemon=True)
+        thread.start()
+        return thread
+
+    def _load(self) -> None:
+        for module in ("linear_model", "metrics", "model_selection"):
+            importlib.import_module(f"sklearn.{module}")
+        with contextlib.suppress(VoxkinError):  # which is told when a probe is trained
+            self._sample  # noqa: B018  read and kept
 
     @cached_property
     def _sample(self) -> Locations:

@@ -40,8 +40,10 @@ def add_probes(app: FastAPI, atlases: Catalogue) -> None:
 
     @app.get("/api/atlases/{name}/probes")
     def list_probes(name: str) -> Response:
-        """Every probe in use."""
-        return JSONResponse({"probes": list(map(_told, atlases[name].probing.summaries()))})
+        """Every probe in use; who asks is likely to train one soon."""
+        probing = atlases[name].probing
+        probing.make_ready()
+        return JSONResponse({"probes": list(map(_told, probing.summaries()))})
 
     @app.post("/api/atlases/{name}/probes")
     def train(name: str, wanted: Wanted) -> Response:

@@ -22,7 +22,7 @@ from serve.probes import SAMPLE
 from serve.probing.suggestions import Pool, Wish, suggest
 from tests.benchmarks.timing import cpu_s, machine
 
-SPREAD = 0.26
+SPREAD = 0.4
 CASES = [(100, 64, 2), (1000, 64, 2), (1000, 64, 5), (1000, 64, 10), (1000, 128, 5), (5000, 64, 5)]
 
 

@@ -14,7 +14,7 @@ from serve.cli import VERBS, main
 ROOT = Path(__file__).parents[2]
 VOXKIN = [sys.executable, "-m", "serve.cli"]
 SUBVERBS = [
-    *(["probe", word] for word in ("train", "apply", "list")),
+    *(["probe", word] for word in ("train", "suggest", "apply", "list", "rollback")),
     *(["labels", word] for word in ("list", "sets", "import", "export", "undo", "convert")),
 ]
 
