@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 BENCH ?=
 
-.PHONY: demo test browser check fix proto bench bench-dense bench-page bench-search clean
+.PHONY: demo test test-long browser check fix proto bench bench-dense bench-page bench-search clean
 
 # What the demo and the verbs need, and no more.
 $(VENV)/installed: pyproject.toml
@@ -23,10 +23,14 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/voxkin demo $(DEMO_ARGS)
 
-# Two at a time, since much of the suite waits for processes that it has killed; tests/conftest.py
+# Three at a time, since much of the suite waits for processes that it has killed; tests/conftest.py
 # says what stays together. The seed has both collect the same tests in the same order.
 test: $(VENV)/installed-dev
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n 2
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n 3
+
+# What takes long and shows more of the same: twenty kills, all protocols, pretended GPUs.
+test-long: $(VENV)/installed-dev
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -m long
 
 # A Chromium for the tests of the page, where the system has none.
 browser: $(VENV)/installed-dev

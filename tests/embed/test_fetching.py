@@ -80,6 +80,7 @@ def test_no_chunk_is_fetched_twice_where_the_cache_holds_those_of_a_layer(
     np.testing.assert_allclose(atlas.store.read(atlas.store.cells), expected, atol=6e-4)
 
 
+@pytest.mark.long  # shows that the test above can fail
 def test_with_room_for_few_chunks_some_are_fetched_again(encoder, served, tmp_path):
     _, fetched = embedded(encoder, served, tmp_path / "a", 4 * CHUNK)
 

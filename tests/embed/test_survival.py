@@ -27,7 +27,6 @@ from embed.layout import Wanted
 from tests.embed import survivor
 
 ROOT = Path(__file__).parents[2]
-KILLS = 20
 # Forked where all is imported and nothing runs yet: a new interpreter would take two seconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.embed.survivor"])
@@ -137,8 +136,9 @@ def traces(atlas):
 
 
 @pytest.mark.slow
-def test_a_job_that_is_killed_twenty_times_does_every_shard_once_and_ends_as_if_undisturbed(
-    encoder, tissue_volume, start, tmp_path
+@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.long)])
+def test_a_job_that_is_killed_many_times_does_every_shard_once_and_ends_as_if_undisturbed(
+    encoder, tissue_volume, start, tmp_path, kills
 ):
     small = functools.partial(lay_out, encoder, tissue_volume, shard=(4, 4, 4))
     undisturbed, atlas = small(tmp_path / "undisturbed"), small(tmp_path / "killed")
@@ -151,7 +151,7 @@ def test_a_job_that_is_killed_twenty_times_does_every_shard_once_and_ends_as_if_
     rng, a_shard_s = np.random.default_rng(0), (time.monotonic() - began) / 210
 
     done, kept = [], {}
-    for shards in rng.integers(1, 9, KILLS):
+    for shards in rng.integers(1, 9, kills):
         child = start(atlas.path)
         child.go_on()
         for _ in range(shards):
@@ -169,7 +169,7 @@ def test_a_job_that_is_killed_twenty_times_does_every_shard_once_and_ends_as_if_
     assert len(undisturbed.shards) == 210
     assert done == sorted(done)
     assert done[-1] < 210, "the kills fell into the work"
-    assert len(set(done)) > KILLS / 2, "and it went on between them"
+    assert len(set(done)) > kills / 2, "and it went on between them"
     assert len(last.shards) == 210 - done[-1]
     assert kept.items() <= traces(atlas).items()
     assert_same(atlas, undisturbed)

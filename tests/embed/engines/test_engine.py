@@ -14,7 +14,10 @@ from tests.embed.engines import deeds
 from tests.embed.engines.processes import alive, wait_for
 
 
-@pytest.fixture(scope="module", params=["workers", "ray on CPUs", "ray on GPUs"])
+@pytest.fixture(
+    scope="module",
+    params=["workers", "ray on CPUs", pytest.param("ray on GPUs", marks=pytest.mark.long)],
+)
 def engine(request):
     """With two workers."""
     if request.param == "workers":

@@ -48,7 +48,9 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("protocol", WANTED)
+@pytest.mark.parametrize(
+    "protocol", ["P-FIB", *(pytest.param(p, marks=pytest.mark.long) for p in ("P-VNC", "P-LUC"))]
+)
 def test_every_protocol_scores_the_encoder_beside_every_control(folder, protocol):
     config, own, metrics = WANTED[protocol]
     encoder = random_encoder(config)

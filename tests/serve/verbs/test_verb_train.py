@@ -219,6 +219,7 @@ def test_ctrl_c_in_a_terminal_ends_with_130(preset, volume, tmp_path):
     assert (tmp_path / "encoder.npz").exists()
 
 
+@pytest.mark.long  # of the command line; the library's own is tests/embed/test_train.py
 def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
     voxkin: Voxkin, preset, volume, tmp_path
 ):
