@@ -124,6 +124,7 @@ def test_a_missing_volume_is_named(tmp_path):
         protocol_fib.prepare(tmp_path, FOV)
 
 
+@pytest.mark.long
 def test_masks_of_the_real_bodies_score_what_is_known(shared):
     task = protocol_fib.prepare(shared / "data", (25, 25, 25))
     masks = list(bodies.masks_of(task.bodies, task.places))

@@ -108,6 +108,7 @@ def test_a_missing_volume_is_named(tmp_path):
         protocol_vnc.prepare(tmp_path, FOV)
 
 
+@pytest.mark.long
 def test_principal_components_of_the_real_sections_score_what_is_known(shared):
     task = protocol_vnc.prepare(shared / "data", (1, 33, 33))
     rows = controls.principal_components(task.grey, task.places, np.arange(task.counts["train"]))

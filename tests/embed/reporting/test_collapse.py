@@ -83,6 +83,7 @@ def test_collapse_at_the_last_step_is_an_error(config, volumes, tmp_path, monkey
     assert not (tmp_path / "run" / "encoder.npz").exists()
 
 
+@pytest.mark.long
 def test_a_stop_at_a_collapsed_state_keeps_the_last_good_one(
     config, volumes, undisturbed, tmp_path, monkeypatch
 ):
@@ -122,6 +123,7 @@ def wild(config):
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **steps))
 
 
+@pytest.mark.long
 def test_a_state_that_overflows_is_never_saved(config, volumes, tmp_path):
     run = tmp_path / "run"
 

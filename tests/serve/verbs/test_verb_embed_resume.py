@@ -89,6 +89,7 @@ def test_damage_is_found_by_verify_and_mended_by_the_same_command(
     assert _work(own_atlas) == _work(atlas)
 
 
+@pytest.mark.long  # as tests/embed/test_survival.py shows of the library
 def test_a_full_disk_is_said_and_the_atlas_is_done_once_there_is_room(
     voxkin, run, volume, atlas, tmp_path
 ):

@@ -186,6 +186,7 @@ def test_a_place_that_may_not_be_written_to_is_refused(voxkin, preset, volume):
     assert "cannot write /sys/run/config.json" in ended.complaint
 
 
+@pytest.mark.long  # as tests/embed/test_train.py shows of the library
 def test_sigterm_saves_and_the_same_command_goes_on(voxkin, preset, volume, tmp_path):
     words = ("train", preset, "--volume", volume, "--out", tmp_path, *LONG)
     sender = signal_when(tmp_path / "metrics.jsonl", signal.SIGTERM)
@@ -238,6 +239,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
     assert _metrics(tmp_path / "run") == [1, 5, 10, 12]
 
 
+@pytest.mark.long
 def test_labels_are_scored_and_a_report_can_be_had_without_figures(
     voxkin, preset, volume, tissue, tmp_path
 ):
