@@ -12,6 +12,9 @@ export function tidyMenus() {
     if (event.target.closest(".sheet button, .sheet a")) event.target.closest("details.menu").open = false;
   });
   // A click in the frame of the volume is not seen here, but takes the focus away.
+  document.addEventListener("change", (event) => {
+    if (event.target.closest(".sheet input[type=file]")) event.target.closest("details.menu").open = false;
+  });
   addEventListener("blur", () => { for (const menu of menus()) menu.open = false; });
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
