@@ -71,7 +71,9 @@ export class Api {
   removeLabel(id, author) { return this.#send("DELETE", `labels/${encodeURIComponent(id)}`, undefined, { author }); }
   undoLabel(author) { return this.#send("POST", "labels/undo", { author }); }
   exportLabels(set, format) { return this.url("labels/export", { set, format }); }
-  importLabels(set, format, author, file) { return this.#send("POST", "labels/import", file, { set, format, author, file: file.name }); }
+  importLabels(set, format, author, file, resolution) {
+    return this.#send("POST", "labels/import", file, { set, format, author, file: file.name, ...(resolution && { resolution }) });
+  }
 
   probes() { return this.#get("probes"); }
   trainProbe(name, set) { return this.#send("POST", "probes", { name, set }); }

@@ -16,6 +16,7 @@ export class LabelBar {
     $("yes-no").addEventListener("click", () => app.trying(() => app.labels.startYesNo()));
     $("new-set").addEventListener("click", () => this.#edit("", []));
     $("import").addEventListener("change", () => this.#import());
+    $("import-format").addEventListener("change", (event) => { $("import-resolution").hidden = event.target.value !== "cave"; });
   }
 
   /** Shows the labels as they are now. */
@@ -63,7 +64,9 @@ export class LabelBar {
     await app.trying(async () => {
       if (!app.labels.author) throw new Error("Write your name first, so that others know who imported.");
       const format = $("import-format").value;
-      const { imported, skipped } = await app.api.importLabels(app.labels.set, format, app.labels.author, file);
+      // CAVE's tables do not say themselves in which voxels their positions are.
+      const resolution = format === "cave" ? $("import-resolution").value.split(/[\s,;]+/).filter(Boolean).join(",") : "";
+      const { imported, skipped } = await app.api.importLabels(app.labels.set, format, app.labels.author, file, resolution);
       const [first] = skipped;
       app.say(`${imported} labels imported${first ? `, ${skipped.length} skipped; the first on line ${first.line}: ${first.why}` : ""}.`, skipped.length > 0);
       await app.labels.use(app.labels.set);
