@@ -100,6 +100,7 @@ def test_shards_are_the_same_bit_for_bit_when_a_worker_is_killed_at_one(
     assert_same(atlas, expected)
 
 
+@pytest.mark.long  # as tests/embed/engines shows of any item
 def test_a_shard_that_kills_every_worker_is_given_up_and_the_others_are_done(cluster, atlas, notes):
     doomed = remaining(atlas)[3]
 

@@ -72,7 +72,11 @@ def symmetric(params, config, places):
 
 @pytest.mark.parametrize(
     ("encoder", "places"),
-    [(ISOTROPIC, (3, 3, 3)), (SECTIONS, (2, 3, 3)), (FLAT_STEPS, (5, 3, 3))],
+    [
+        pytest.param(ISOTROPIC, (3, 3, 3), marks=pytest.mark.long),
+        (SECTIONS, (2, 3, 3)),
+        pytest.param(FLAT_STEPS, (5, 3, 3), marks=pytest.mark.long),
+    ],
     ids=["isotropic", "sections", "flat steps"],
 )
 def test_partners_are_the_same_place_whatever_turn_their_blocks_were_given(encoder, places):

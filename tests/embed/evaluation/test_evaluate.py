@@ -71,6 +71,7 @@ def test_every_protocol_scores_the_encoder_beside_every_control(folder, protocol
     assert all(f"{value:.3f}" in shown for value in result.metrics.values())
 
 
+@pytest.mark.long
 def test_the_random_control_is_another_network_than_the_encoder(folder):
     encoder = random_encoder(CUBE, seed=123)
 

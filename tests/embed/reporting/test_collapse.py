@@ -138,6 +138,7 @@ def test_a_state_that_overflows_is_never_saved(config, volumes, tmp_path):
     assert not (run / "encoder.npz").exists()
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_ends_the_run_where_no_places_are_watched(
     config, volumes, tmp_path
 ):
