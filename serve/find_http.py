@@ -16,7 +16,7 @@ from serve.queries import MAX_EXAMPLES, Mode, Query, Wish
 FIND = "/api/atlases/{name}/find"
 
 
-class Place(BaseModel):
+class Position(BaseModel):
     """A position in nm."""
 
     model_config = ConfigDict(extra="forbid")
@@ -30,7 +30,7 @@ class Place(BaseModel):
         return self.x, self.y, self.z
 
 
-Places = Annotated[list[Place], Field(max_length=MAX_EXAMPLES)]
+Places = Annotated[list[Position], Field(max_length=MAX_EXAMPLES)]
 
 
 class Examples(BaseModel):

@@ -13,6 +13,7 @@ from embed.atlas import Atlas
 from embed.errors import DataError, RequestError, VoxkinError
 from serve.arguments import parse_voxel_size
 from serve.catalogue import Catalogue
+from serve.find_http import Position
 from serve.labelling.classes import MAX_CLASSES, ClassSet, LabelClass
 from serve.labelling.exporting import export_labels
 from serve.labelling.formats import Format, read_content, zipped
@@ -34,14 +35,6 @@ Author = Annotated[str, Query(description="who does it")]
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class Position(_Body):
-    """A position in nm."""
-
-    x: float
-    y: float
-    z: float
 
 
 class NewLabel(_Body):
@@ -127,10 +120,7 @@ def _add_changes(app: FastAPI, atlases: Catalogue) -> None:
     def add(name: str, body: NewLabels) -> Response:
         """Labels places; they are on disk when this is answered."""
         atlas = atlases[name].atlas
-        places = [
-            Place((new.position_nm.x, new.position_nm.y, new.position_nm.z), new.label)
-            for new in body.labels
-        ]
+        places = [Place(new.position_nm.nm_xyz, new.label) for new in body.labels]
         labels, revision = LabelStore.open(atlas).add(body.set, body.author, places, PAGE_SOURCE)
         voids = zip(labels, _are_void(atlas, labels), strict=True)
         told = [{**_told(label), "void": is_void} for label, is_void in voids]
