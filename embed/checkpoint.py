@@ -78,7 +78,8 @@ class TrainedEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """The digest of shape, parameters and kind of input: one fingerprint, one encoder."""
-        shape = _CONFIG.dump_json(self.config)
+        # What older encoders do not say leaves their fingerprints as they are.
+        shape = _CONFIG.dump_json(self.config, exclude=None if self.config.filters else {"filters"})
         arrays = _named(self.params)
         parts = (part for k in sorted(arrays) for part in _bytes(k, arrays[k]))
         return digest(shape, *parts, *([b"masked"] if self.masked else []))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,8 @@ class TrainConfig:
         filters: weight of predicting the responses of classical filters at each place, beside the
             contrastive loss; it keeps local detail that neighbours do not share.
         filter_scales: standard deviations of those filters, in edges of the shortest voxel axis.
+        read_filters: weight in the embedding, once training ends, of what those filters answer
+            beside what was learnt; 0 leaves them out.
         projection: widths of the head between embedding and loss; it is thrown away after
             training, because what comes before it keeps more.
         at_once: blocks embedded at once, on each device; the backward pass embeds them again, so
@@ -80,6 +83,7 @@ class TrainConfig:
     ignore_cells: int = 3
     filters: float = 4.0
     filter_scales: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    read_filters: float = 1.0
     projection: tuple[int, ...] = (128, 64)
     at_once: int | None = None
     compute: Literal["float32", "bfloat16"] = "float32"
@@ -100,6 +104,8 @@ class TrainConfig:
                 "filters is at least 0 and names one or more filter_scales above 0; got "
                 f"{self.filters} and {self.filter_scales}"
             )
+        if not 0 <= self.read_filters < math.inf:
+            raise ConfigError(f"read_filters is a weight of at least 0; got {self.read_filters}")
         if min(self.learning_rate, self.temperature) <= 0 or not 0 <= self.warmup < 1:
             raise ConfigError(f"learning_rate and temperature > 0, warmup in [0, 1): {self}")
 
@@ -127,6 +133,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not self.volumes:
             raise ConfigError("a run needs at least one volume; name one with --volume")
+        if self.encoder.filters:
+            raise ConfigError(
+                "what an embedding reads of filters is laid beside what was learnt once training "
+                "ends: set train.filter_scales and train.read_filters, not encoder.filters"
+            )
         blocks, part = 2 * self.sampling.crops, self.train.at_once
         if part is not None and part < blocks and blocks % part:
             raise ConfigError(

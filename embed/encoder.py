@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from embed.convolution import convolve
 from embed.errors import ConfigError
+from embed.filters import FilterBank
 from embed.geometry import Zyx, ZyxFloat, zyx
 
 
@@ -48,6 +49,9 @@ class EncoderConfig:
         stages: from the voxels up.
         read: stages whose features make the embedding; earlier ones keep local detail.
         embedding_dim: length of the embedding.
+        filters: scales of classical filters whose responses in the middle of the field of view the
+            embedding reads beside the stages, as standard deviations in edges of the shortest voxel
+            axis; they keep the local detail that neighbours do not share (see `embed.readout`).
     """
 
     voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)
@@ -58,6 +62,7 @@ class EncoderConfig:
     )
     read: tuple[int, ...] = (1, 2)
     embedding_dim: int = 64
+    filters: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         last = len(self.stages) - 1
@@ -72,6 +77,13 @@ class EncoderConfig:
                 f"read names stages 0 to {last} in rising order and ends with {last}; "
                 f"got {self.read}"
             )
+        if not all(0 < scale < math.inf for scale in self.filters):
+            raise ConfigError(f"scales of filters are above 0; got {self.filters}")
+
+    @property
+    def bank(self) -> FilterBank:
+        """The filters that it reads."""
+        return FilterBank(self.voxel_size_nm, self.fov, self.stride, self.filters)
 
     @property
     def fov(self) -> Zyx:
@@ -159,6 +171,7 @@ class Encoder(nnx.Module):
         features = sum(config.stages[i].width for i in config.read)
         self.norm = nnx.LayerNorm(features, rngs=rngs)
         self.head = nnx.Linear(features, config.embedding_dim, rngs=rngs)
+        self.filters = _linear_without_bias(config, rngs) if config.filters else None
 
     def __call__(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
         """Embeds every field of view of a batch of blocks, `config.stride` voxels apart.
@@ -174,6 +187,11 @@ class Encoder(nnx.Module):
 
     def features(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
         """The embeddings before they are scaled to length 1; float32."""
+        learnt = self.learnt(block)
+        return learnt if self.filters is None else learnt + self.filters(self.config.bank(block))
+
+    def learnt(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
+        """What the stages add to the features; float32."""
         cells = self.config.cells(zyx(block.shape[1:]))
         x = block[..., None]
         read = []
@@ -183,6 +201,11 @@ class Encoder(nnx.Module):
             if i in self.config.read:
                 read.append(_at_centres(x, self.config, i, cells))
         return self.head(self.norm(jnp.concatenate(read, axis=-1))).astype(jnp.float32)
+
+
+def _linear_without_bias(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Linear:
+    """From the responses of the filters to the features; the head has a bias."""
+    return nnx.Linear(config.bank.count, config.embedding_dim, use_bias=False, rngs=rngs)
 
 
 def _at_centres(x: Array, config: EncoderConfig, stage: int, cells: Zyx) -> Array:

@@ -72,9 +72,7 @@ def make_filters(config: RunConfig) -> FilterBank:
     """The classical filters that embeddings are to predict."""
     encoder = config.encoder
     scales = config.train.filter_scales
-    return FilterBank(
-        encoder.voxel_size_nm, encoder.fov, encoder.stride, config.sampling.places, scales
-    )
+    return FilterBank(encoder.voxel_size_nm, encoder.fov, encoder.stride, scales)
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
@@ -106,15 +104,19 @@ def started_from(encoder: TrainedEncoder, config: RunConfig) -> TrainState:
     Raises:
         MismatchError: the encoder has another shape than `config.encoder`; voxel sizes may differ.
     """
+    # The filters that it reads are laid beside what is learnt again, once training ends.
     voxels = config.encoder.voxel_size_nm
-    if dataclasses.replace(encoder.config, voxel_size_nm=voxels) != config.encoder:
+    if dataclasses.replace(encoder.config, voxel_size_nm=voxels, filters=()) != config.encoder:
         raise MismatchError(
             f"the encoder to start from has the shape {encoder.config}, and the run is configured "
             f"for {config.encoder}: leave out the --encoder flags"
         )
     state = init_state(config)
     params = jax.tree.map(lambda value: value, state.params)  # a copy: entries are replaced
-    params["encoder"] = jax.tree.map(jnp.asarray, encoder.params)
+    learnt = jax.tree.map(jnp.asarray, encoder.params)
+    if encoder.config.filters:
+        del learnt["filters"]
+    params["encoder"] = learnt
     return state._replace(params=params)
 
 

@@ -21,7 +21,21 @@ def of_block(config: EncoderConfig, cells: Zyx) -> int:
         total += 2 * math.prod(size) * (window + pointwise)
         channels = stage.width
     features = sum(config.stages[i].width for i in config.read)
+    if config.filters:
+        total += _of_filters(config, cells)
+        features += config.bank.count
     return total + 2 * math.prod(cells) * features * config.embedding_dim
+
+
+def _of_filters(config: EncoderConfig, cells: Zyx) -> int:
+    """Operations of the three passes of the filters."""
+    size, bank, total = config.voxels(cells), config.bank, 0
+    for axis in range(3):
+        size = zyx(cells[a] if a == axis else n for a, n in enumerate(size))
+        before = len(bank.orders(axis - 1)) if axis > 0 else 1
+        products = config.fov[axis] * before * len(bank.orders(axis)) * len(bank.scales)
+        total += 2 * math.prod(size) * products
+    return total
 
 
 def per_location(config: EncoderConfig, stride: Zyx, block: Zyx) -> float:

@@ -72,19 +72,23 @@ def choose(size_near: SizeNear) -> TrainedEncoder:
 def like_encoder(preset: RunConfig, encoder: TrainedEncoder) -> RunConfig:
     """The settings of a preset for an encoder that is there already.
 
-    Where its voxels are thick along an axis, blocks have few places along it, and filters that suit
-    voxels so small in the plane.
+    It goes on reading the filters that it reads. Where its voxels are thick along an axis, blocks
+    have few places along it, and filters, if it reads none, suit voxels so small in the plane.
     """
     thin = thin_axes(encoder.voxel_size_nm)
+    shape, scales = dataclasses.replace(encoder.config, filters=()), encoder.config.filters
     if len(thin) == 3:
-        return dataclasses.replace(preset, encoder=encoder.config)
+        train = dataclasses.replace(
+            preset.train, filter_scales=scales or preset.train.filter_scales
+        )
+        return dataclasses.replace(preset, encoder=shape, train=train)
     places = zyx(5 if axis in thin else 3 for axis in range(3))
     return dataclasses.replace(
         preset,
-        encoder=encoder.config,
+        encoder=shape,
         sampling=dataclasses.replace(preset.sampling, places=places, shift_nm=100.0),
         augment=dataclasses.replace(preset.augment, section_jitter=0.2),
-        train=dataclasses.replace(preset.train, filter_scales=(2.0, 4.0, 8.0, 16.0)),
+        train=dataclasses.replace(preset.train, filter_scales=scales or (2.0, 4.0, 8.0, 16.0)),
     )
 
 

@@ -18,6 +18,7 @@ from embed.config import RunConfig, read_config, save_config, to_json
 from embed.devices import make_mesh, on_every_device, spread
 from embed.errors import DataError, MismatchError, StorageError
 from embed.learner import TrainState, calibrated, init_state, started_from, zero_metrics
+from embed.readout import with_filters
 from embed.reporting.config import ReportConfig
 from embed.reporting.page import FILE as PAGE
 from embed.reporting.reporter import Reporter, trained_on
@@ -256,10 +257,13 @@ def _export(
 ) -> TrainedEncoder:
     # With what the encoder it started from had seen, which no evaluation may take for unseen.
     origins = (*before, *trained_on(config, volumes))
-    views = (sampler.batch(step).seen for step in range(_CALIBRATION_STEPS))
-    params = calibrated(state.params["encoder"], config.encoder, views)
+    shape, views = config.encoder, [sampler.batch(i).seen for i in range(_CALIBRATION_STEPS)]
+    params = calibrated(state.params["encoder"], shape, views)
+    if config.train.read_filters:
+        scales, weight = config.train.filter_scales, config.train.read_filters
+        shape, params = with_filters(params, shape, views, scales, weight)
     encoder = TrainedEncoder(
-        config.encoder,
+        shape,
         params,
         int(state.step),
         origins,

@@ -11,7 +11,17 @@ from serve import codec
 from serve.catalogue import Catalogue
 from serve.json_answers import json_of
 from serve.metrics import Metrics
-from serve.queries import MAX_EXAMPLES, Mode, Query, Wish
+from serve.queries import (
+    MAX_BOXES,
+    MAX_EXAMPLES,
+    MAX_LOOKED_UP,
+    MAX_SEGMENTS,
+    ClassFilter,
+    Filters,
+    Mode,
+    Query,
+    Wish,
+)
 
 FIND = "/api/atlases/{name}/find"
 
@@ -66,6 +76,66 @@ class Examples(BaseModel):
         )
 
 
+class BoxOfPlaces(BaseModel):
+    """A box in nm.
+
+    Attributes:
+        start: its lower corner.
+        stop: its higher corner.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    start: Position
+    stop: Position
+
+
+class ClassOfMap(BaseModel):
+    """A class that the map of a probe says; see `serve.queries.ClassFilter`."""
+
+    model_config = ConfigDict(extra="forbid")
+    probe: Annotated[str, Field(max_length=64)]
+    label: Annotated[str, Field(max_length=200)] = ""
+    at_least: float | None = None
+
+
+# Also written as text, where one is beyond what numbers of JavaScript hold exactly.
+Segments = Annotated[list[int], Field(max_length=MAX_SEGMENTS)]
+Several = Field(max_length=MAX_LOOKED_UP)
+
+
+class Limits(BaseModel):
+    """Which places may be found; see `serve.queries.Filters`.
+
+    Attributes:
+        boxes_nm: that centres lie in, in any of them.
+        segments: that places lie in, in any of them.
+        not_segments: that they do not lie in.
+        masks: names of masks that centres lie in, in any of them.
+        classes: that maps of probes say, any of them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    boxes_nm: Annotated[list[BoxOfPlaces], Field(max_length=MAX_BOXES)] = []
+    segments: Segments = []
+    not_segments: Segments = []
+    masks: Annotated[list[Annotated[str, Field(max_length=64)]], Several] = []
+    classes: Annotated[list[ClassOfMap], Several] = []
+
+    def filters(self) -> Filters:
+        """The same as filters.
+
+        Raises:
+            RequestError: a box is empty, or a number is out of its range.
+        """
+        return Filters(
+            boxes_nm=tuple((box.start.nm_xyz, box.stop.nm_xyz) for box in self.boxes_nm),
+            segments=frozenset(self.segments),
+            not_segments=frozenset(self.not_segments),
+            masks=frozenset(self.masks),
+            classes=tuple(ClassFilter(c.probe, c.label, c.at_least) for c in self.classes),
+        )
+
+
 class Search(Examples):
     """What to find.
 
@@ -73,11 +143,15 @@ class Search(Examples):
         k: how many places.
         min_separation_nm: least distance between two of them.
         per_segment: how many of one segment at most.
+        at_least: the least similarity of a hit.
+        filters: which places may be found.
     """
 
     k: int = 12
     min_separation_nm: float | None = None
     per_segment: int | None = None
+    at_least: float | None = None
+    filters: Limits = Limits()
 
     def wish(self) -> Wish:
         """How many places, and which.
@@ -85,7 +159,13 @@ class Search(Examples):
         Raises:
             RequestError: a number is out of its range.
         """
-        return Wish(self.k, self.min_separation_nm, per_segment=self.per_segment)
+        return Wish(
+            self.k,
+            self.min_separation_nm,
+            filters=self.filters.filters(),
+            at_least=self.at_least,
+            per_segment=self.per_segment,
+        )
 
 
 def add_find(app: FastAPI, atlases: Catalogue, metrics: Metrics) -> None:

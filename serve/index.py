@@ -97,6 +97,7 @@ class Index:
         k: int,
         nprobe: int | None = None,
         allowed: UInt8[np.ndarray, " bytes"] | None = None,
+        compared: int | None = None,
     ) -> tuple[Float32[np.ndarray, "n k"], Int[np.ndarray, "n k"]]:
         """The locations most like each vector, best first.
 
@@ -106,6 +107,8 @@ class Index:
             nprobe: lists to read; the manifest's where it is not said.
             allowed: a bit for each id, as `serve.selection.Selection` holds it: only locations
                 whose bit is set are found, or which stand for one of those; all where it is None.
+            compared: how many that its codes propose are compared for the best k, at least k,
+                where `tells_exactly`; k where it is not said.
 
         Returns:
             Cosine similarities (estimates where the index holds codes) and int64 ids; -inf and -1
@@ -125,7 +128,10 @@ class Index:
             allowed = grown(self._grid, allowed)
         elif self._allowed is not None:
             allowed = allowed & self._allowed
-        return self._search(vectors, k, nprobe or self.manifest.nprobe, allowed)
+        nprobe = nprobe or self.manifest.nprobe
+        if isinstance(self._search, FaissSearch):
+            return self._search(vectors, k, nprobe, allowed, compared)
+        return self._search(vectors, k, nprobe, allowed)
 
 
 def open_index(atlas: Atlas) -> Index:

@@ -193,7 +193,8 @@ class Searcher:
 
     def map_similarity(self, query: Query, box_nm: BoxNm, dtype: str = "uint8") -> SimilarityMap:
         """How similar every location in a box is; see `serve.similarity_map`."""
-        return map_similarity(self.atlas, aim_of(self.atlas, query, self._embed), box_nm, dtype)
+        aim, removed = aim_of(self.atlas, query, self._embed), self._index.removed
+        return map_similarity(self.atlas, aim, box_nm, dtype, removed)
 
     def place_at(self, nm_xyz: Sequence[float]) -> Place:
         """See `serve.aims.place_at`."""
@@ -294,9 +295,10 @@ class Searcher:
         if selection is not None and selection.ids is not None:
             return [None] * len(aims)
         spread = self._spreads(wish)
-        fetch, nprobe = first_fetch(self._index, wish.k, selection, spread=spread)
         size = self._index.size if selection is None else min(self._index.size, selection.count)
+        fetch = first_fetch(self._index, wish.k, selection, spread=spread).of(size)
         vectors = np.concatenate([aim.towards for aim in aims])
         bits = None if selection is None else selection.bits
-        found, ids = self._index.search(vectors, min(fetch, size), nprobe, bits)
+        asked = fetch.told, fetch.nprobe, bits, fetch.compared
+        found, ids = self._index.search(vectors, *asked)
         return list(zip(found, ids, strict=True))

@@ -3,14 +3,14 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped, UInt8
+from jaxtyping import Bool, Float32, Int, Shaped, UInt8
 
 from embed.atlas import Atlas
 from embed.errors import OutOfBoundsError, RequestError
 from embed.geometry import Box, XyzFloat, zyx
 from serve.aims import Aim
 from serve.caller import require_caller
-from serve.locations import unit
+from serve.locations import NONE, absent, box_ids, unit
 from serve.queries import BoxNm, Filters
 from serve.selection import cell_boxes
 
@@ -51,7 +51,13 @@ class SimilarityMap:
         return np.where(self.values == 0, np.float32(np.nan), found)
 
 
-def map_similarity(atlas: Atlas, aim: Aim, box_nm: BoxNm, dtype: str = "uint8") -> SimilarityMap:
+def map_similarity(
+    atlas: Atlas,
+    aim: Aim,
+    box_nm: BoxNm,
+    dtype: str = "uint8",
+    removed: Int[np.ndarray, " n"] = NONE,
+) -> SimilarityMap:
     """Compares every location whose centre lies in a box.
 
     Args:
@@ -59,6 +65,7 @@ def map_similarity(atlas: Atlas, aim: Aim, box_nm: BoxNm, dtype: str = "uint8") 
         aim: what locations are compared with.
         box_nm: the box, XYZ.
         dtype: uint8 or float16.
+        removed: ids of locations that are never found, ascending: as if there were no data.
 
     Raises:
         RequestError: the atlas is of given places, or the box holds too many locations.
@@ -79,6 +86,8 @@ def map_similarity(atlas: Atlas, aim: Aim, box_nm: BoxNm, dtype: str = "uint8") 
         require_caller()
         vectors, has_data = unit(atlas.store.read(part).reshape(part.size, -1))
         scores = aim.scores(vectors)
+        if len(removed):
+            has_data &= absent(box_ids(atlas.grid, part), removed)
         here = Box(
             zyx(a - b for a, b in zip(part.start, cells.start, strict=True)),
             zyx(a - b for a, b in zip(part.stop, cells.start, strict=True)),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
@@ -52,7 +53,7 @@ class IndexSupply:
         """
         self.space = space
         self._atlas, self._index, self._vector = atlas, index, vector
-        self._fetch, self._nprobe = first_fetch(index, k, selection, spread=spread)
+        self._fetch = first_fetch(index, k, selection, spread=spread)
         self._allowed = None if selection is None else selection.bits
         self._size = index.size if selection is None else min(index.size, selection.count)
         self.anchor_nm = atlas.positions_nm_xyz(np.array([0]))[0, ::-1]
@@ -61,20 +62,22 @@ class IndexSupply:
     @property
     def spent(self) -> bool:
         """See `Supply`."""
-        return self.batch.everything or self._fetch >= MAX_FETCH
+        return self.batch.everything or self._fetch.told >= MAX_FETCH
 
     @property
     def exact(self) -> bool:
         """See `Supply`."""
         manifest = self._index.manifest
         whole = manifest.holds_vectors and manifest.every == 1
-        return whole and self._nprobe == manifest.lists
+        return whole and self._fetch.nprobe == manifest.lists
 
     def more(self) -> None:
         """See `Supply`."""
+        told, compared, nprobe = self._fetch
         if not self.batch.open_end:
-            self._nprobe = min(REFILL * self._nprobe, self._index.manifest.lists)
-        self._fetch = min(REFILL * self._fetch, MAX_FETCH)
+            nprobe = min(REFILL * nprobe, self._index.manifest.lists)
+        told, compared = (min(REFILL * n, MAX_FETCH) for n in (told, compared))
+        self._fetch = Fetch(told, compared, nprobe)
         self.batch = self._fetched()
 
     def offsets_nm(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
@@ -82,12 +85,14 @@ class IndexSupply:
         return self._atlas.offsets_nm(ids)
 
     def _fetched(self, known: Found | None = None) -> Batch:
-        fetch = min(self._fetch, self._size)
+        fetch = self._fetch.of(self._size)
         found, found_ids = known or self._searched(fetch)
         ids = found_ids[found_ids >= 0]
-        dry = self._nprobe == self._index.manifest.lists and len(ids) < fetch
+        dry = fetch.nprobe == self._index.manifest.lists and len(ids) < fetch.told
         everything = dry or len(ids) == self._size
-        open_end = not everything and len(ids) == fetch  # or else the lists that were read ran dry
+        open_end = (
+            not everything and len(ids) == fetch.told
+        )  # or else the lists that were read ran dry
         if self._index.manifest.every > 1:
             ids, cosines = self._with_neighbours(ids, open_end)
         elif self._index.tells_exactly:
@@ -117,25 +122,44 @@ class IndexSupply:
         may &= absent(near, self._index.removed)
         return near[may], cosines[may]
 
-    def _searched(self, fetch: int) -> Found:
-        found, ids = self._index.search(self._vector[None], fetch, self._nprobe, self._allowed)
+    def _searched(self, fetch: "Fetch") -> Found:
+        towards, allowed = self._vector[None], self._allowed
+        found, ids = self._index.search(towards, fetch.told, fetch.nprobe, allowed, fetch.compared)
         return found[0], ids[0]
 
 
-def first_fetch(
-    index: Index, k: int, selection: Selection | None, *, spread: bool = True
-) -> tuple[int, int]:
-    """How many candidates to fetch at first for `k` hits, and how many lists to read for them."""
+class Fetch(NamedTuple):
+    """What is asked of an index.
+
+    Attributes:
+        told: how many candidates it is to tell.
+        compared: how many it is to compare for that, where it compares exactly.
+        nprobe: how many lists it is to read.
+    """
+
+    told: int
+    compared: int
+    nprobe: int
+
+    def of(self, size: int) -> "Fetch":
+        """The same of an index that has so many."""
+        return Fetch(min(self.told, size), min(self.compared, size), self.nprobe)
+
+
+def first_fetch(index: Index, k: int, selection: Selection | None, *, spread: bool = True) -> Fetch:
+    """What to ask at first for `k` hits."""
     manifest = index.manifest
     many = spread or manifest.holds_vectors  # which cost little more
     fetch = max(FIRST_FETCH if many else manifest.candidates, REFILL * k)
     fetch = -(-fetch // manifest.every**3)  # as each stands for so many
+    # Of what is right in order, and all wanted, no more than may be hit.
+    told = min(fetch, REFILL * k) if index.tells_exactly and not spread else fetch
     if selection is None:
         # That the lists do not run dry: fetching again costs more than reading some more.
         enough = math.ceil(_PER_CANDIDATE * fetch * manifest.lists / max(manifest.count, 1))
-        return fetch, min(max(manifest.nprobe, enough), manifest.lists)
+        return Fetch(told, fetch, min(max(manifest.nprobe, enough), manifest.lists))
     share = selection.count / max(manifest.locations, 1)
-    return fetch, lists_to_read(manifest.nprobe, manifest.lists, share)
+    return Fetch(told, fetch, lists_to_read(manifest.nprobe, manifest.lists, share))
 
 
 class StoredSupply:

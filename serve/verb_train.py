@@ -34,7 +34,8 @@ class Arguments:
     settings are the defaults below, and any of them can be changed by its flag. A run goes on where
     it stopped when the same command is given again; Ctrl-C and SIGTERM save first. With --init
     pretrained, training goes on with the encoder that comes with voxkin for voxels like those of
-    VOLUME, which takes minutes; CONFIG is then left out.
+    VOLUME, which takes minutes; CONFIG is then left out, or names other settings, and without
+    --volume the volumes too.
 
     Examples:
       voxkin train fibsem --volume em.ome.zarr --out runs/em
@@ -87,8 +88,8 @@ def main(words: list[str]) -> None:
         words = [ADAPT, *words]
     preset = load_preset(words[0] if words and words[0] not in HELP else "fibsem")
     arguments = _parsed(words, preset)
-    start = _start(arguments)
-    if start is not None:
+    start = _start(arguments, None if adapts else preset)
+    if start is not None and arguments.volume is not None:
         # Again, because the shape of the encoder decides what blocks are cut.
         preset = like_encoder(preset, start)
         arguments = _parsed(words, preset)
@@ -116,15 +117,18 @@ def _parsed(words: list[str], preset: RunConfig) -> Arguments:
     return call(Arguments, "train", words, default=Arguments(tyro.MISSING, tyro.MISSING, *parts))
 
 
-def _start(arguments: Arguments) -> TrainedEncoder | None:
-    """The encoder to start from, made for the voxels of the volume."""
+def _start(arguments: Arguments, preset: RunConfig | None) -> TrainedEncoder | None:
+    """The encoder to start from, made for the voxels of the volume, or else of a preset."""
     if arguments.init is None:
         return None
-    if arguments.volume is None:
+    if arguments.volume is None and preset is None:
         raise ConfigError("--init starts from an encoder; name what to train it on with --volume")
 
     def size_near(wanted: ZyxFloat) -> ZyxFloat:
-        (config,) = _volumes(arguments)
+        if not (volumes := _volumes(arguments)):
+            assert preset is not None
+            return preset.encoder.voxel_size_nm
+        (config,) = volumes
         return open_nearest(config, wanted).frame.voxel_size_nm
 
     encoder = find_encoder(Path(arguments.init), size_near)

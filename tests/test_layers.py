@@ -220,6 +220,7 @@ LAYERS = [
         "embed.grid_layout",
         "embed.learner",
         "embed.pretrained",
+        "embed.readout",
         "embed.reporting.labelled",
         "embed.reporting.sheet",
         "embed.training_volumes",

@@ -19,6 +19,7 @@ from embed.backends.backend import Kind, Precision
 from embed.checkpoint import TrainedEncoder, named_parameters
 from embed.encoder import EncoderConfig, Stage
 from embed.errors import ConfigError, MissingExtraError
+from embed.filters import FilterBank, invariants
 from embed.geometry import Zyx, zyx
 from embed.threads import threads
 
@@ -126,8 +127,10 @@ def _model(encoder: TrainedEncoder, half: bool) -> Any:
         x = network.stage(x, i, stage)
         if i in config.read:
             read.append(network.at_centres(x, config, i))
-    x = network.normalised(op.concat(read, 1), "['norm']")
-    x = op.transpose(network.linear(x, "['head']"), network.whole([0, 2, 3, 4, 1]))
+    x = network.linear(network.normalised(op.concat(read, 1), "['norm']"), "['head']")
+    if config.filters:
+        x = op.add(x, network.product(network.filtered(block, config.bank), "['filters']"))
+    x = op.transpose(x, network.whole([0, 2, 3, 4, 1]))
     squares = op.reduce_sum(op.multiply(x, x), network.whole([-1]), True)
     unit = op.divide(x, op.sqrt(op.maximum(squares, network.number(1e-12))))
     result = op.convert(unit, np.float16) if half else unit
@@ -162,10 +165,35 @@ class _Layers:
         return op.add(x, self._along_channels(self._parameter(f"{path}['bias']")))
 
     def linear(self, x: Any, path: str) -> Any:
+        """One matrix for every place, and a bias."""
+        bias = self._along_channels(self._parameter(f"{path}['bias']"))
+        return self._op.add(self.product(x, path), bias)
+
+    def product(self, x: Any, path: str) -> Any:
         """One matrix for every place."""
         kernel = self._parameter(f"{path}['kernel']").T[:, :, None, None, None]
-        product = self._convolved(x, kernel, (1, 1, 1))
-        return self._op.add(product, self._along_channels(self._parameter(f"{path}['bias']")))
+        return self._convolved(x, kernel, (1, 1, 1))
+
+    def filtered(self, block: Any, bank: FilterBank) -> Any:
+        """The responses of classical filters in the middle of each field of view."""
+        op = self._op
+        x = op.unsqueeze(block, self.whole([1]))
+        for axis in range(3):
+            # [scale, after, before, tap]: each scale is a group, but all share the voxels.
+            weights = np.stack([bank.weights(axis, s).transpose(2, 1, 0) for s in bank.scales])
+            shape = [bank.fov[axis] if a == axis else 1 for a in range(3)]
+            kernels = weights.reshape(*weights.shape[:3], *shape)
+            step = zyx(bank.stride[a] if a == axis else 1 for a in range(3))
+            if axis == 0:
+                x = self._convolved(x, np.concatenate([*kernels]), step)
+            else:
+                x = self._convolved_in_groups(x, kernels, step)
+        orders, end, channels = bank.orders(2), self.whole([_END]), self.whole([1])
+        every = self.whole([len(orders)])
+        derivatives = {
+            key: op.slice(x, self.whole([i]), end, every, channels) for i, key in enumerate(orders)
+        }
+        return op.concat(invariants(derivatives, bank.axes, op.sqrt, self.number), 1)
 
     def at_centres(self, x: Any, config: EncoderConfig, stage: int) -> Any:
         """The features of a stage in the middle of each field of view."""
@@ -201,3 +229,8 @@ class _Layers:
     def _convolved(self, x: Any, kernel: np.ndarray, stride: Zyx) -> Any:
         weights = self._op.constant(np.ascontiguousarray(kernel))
         return self._op.convolution(x, weights, list(stride), [0, 0, 0], [0, 0, 0], [1, 1, 1])
+
+    def _convolved_in_groups(self, x: Any, kernels: np.ndarray, stride: Zyx) -> Any:
+        weights = self._op.constant(np.ascontiguousarray(kernels))
+        zeros = [0, 0, 0]
+        return self._op.group_convolution(x, weights, list(stride), zeros, zeros, [1, 1, 1])

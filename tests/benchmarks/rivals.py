@@ -59,9 +59,9 @@ def ours(atlas: Atlas, index: Index) -> Rival:
 
     def search(vectors: np.ndarray, setting: tuple[int, int]) -> np.ndarray:
         lists, candidates = setting
-        found, ids = index.search(vectors, candidates, lists)
         if index.tells_exactly:
-            return ids[:, :NEAREST]
+            return index.search(vectors, NEAREST, lists, compared=candidates)[1]
+        found, ids = index.search(vectors, candidates, lists)
         found = similarities(atlas, vectors, ids)
         best = np.argpartition(-found, NEAREST - 1, axis=1)[:, :NEAREST]
         return ids[np.arange(len(ids))[:, None], best]

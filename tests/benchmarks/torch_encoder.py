@@ -6,6 +6,7 @@ from torch import nn
 
 from embed.checkpoint import TrainedEncoder, named_parameters
 from embed.encoder import EncoderConfig, Stage, _at_centres
+from embed.filters import invariants
 from embed.geometry import zyx
 
 _EPSILON = 1e-6  # flax's, in its LayerNorm
@@ -54,6 +55,11 @@ class TorchEncoder(nn.Module):
         read = sum(config.stages[i].width for i in config.read)
         self.norm = nn.LayerNorm(read, eps=_EPSILON)
         self.head = nn.Linear(read, config.embedding_dim)
+        self.filters = (
+            nn.Linear(config.bank.count, config.embedding_dim, bias=False)
+            if config.filters
+            else None
+        )
         if not channels_first:
             self.to(memory_format=torch.channels_last_3d)
 
@@ -65,7 +71,22 @@ class TorchEncoder(nn.Module):
             x = stage(x)
             if i in self.config.read:
                 read.append(_at_centres(x, self.config, i, cells))
-        return self.head(self.norm(torch.cat(read, dim=-1)))
+        learnt = self.head(self.norm(torch.cat(read, dim=-1)))
+        return learnt if self.filters is None else learnt + self.filters(self._answers(block))
+
+    def _answers(self, block: torch.Tensor) -> torch.Tensor:
+        """What the filters answer, as `FilterBank` gives it."""
+        bank, x = self.config.bank, block[:, None]
+        for axis in range(3):
+            weights = np.stack([bank.weights(axis, s).transpose(2, 1, 0) for s in bank.scales])
+            taps = [weights.shape[-1] if a == axis else 1 for a in range(3)]
+            kernel = torch.tensor(weights.reshape(-1, weights.shape[2], *taps)).to(block)
+            step = [bank.stride[a] if a == axis else 1 for a in range(3)]
+            groups = len(bank.scales) if axis > 0 else 1
+            x = nn.functional.conv3d(x, kernel, stride=step, groups=groups)
+        orders = bank.orders(2)
+        by_order = {key: x[:, i :: len(orders)] for i, key in enumerate(orders)}
+        return torch.cat(invariants(by_order, bank.axes, torch.sqrt), dim=1).movedim(1, -1)
 
     def embed(self, block: torch.Tensor) -> np.ndarray:
         """Embeddings of length 1, as `Encoder` gives them."""
@@ -85,6 +106,9 @@ def torch_encoder(encoder: TrainedEncoder, *, channels_first: bool = False) -> T
                 _take(widen, norm, named, path, "['widen']")
                 _take(narrow, norm, named, path, "['narrow']")
         _take(network.head, network.norm, named, "", "['head']")
+        if network.filters is not None:
+            kernel = torch.tensor(named["['filters']['kernel'].value"])
+            network.filters.weight.copy_(kernel.T)
     return network
 
 

@@ -38,6 +38,27 @@ def test_the_fingerprint_tells_parameters_and_shapes_apart(encoder, tiny):
     assert other_seed.config == encoder.config
 
 
+def test_a_file_from_before_there_were_filters_is_the_same_encoder(encoder, tmp_path):
+    save_encoder(encoder, tmp_path / FILE)
+    with np.load(tmp_path / FILE) as content:
+        arrays = dict(content)
+    about = json.loads(arrays["about.json"].tobytes())
+    assert about["config"].pop("filters") == []
+    arrays["about.json"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(tmp_path / FILE, **arrays)
+
+    assert load_encoder(tmp_path).fingerprint == encoder.fingerprint
+
+
+def test_an_encoder_that_reads_filters_is_another(encoder, tiny, tmp_path):
+    reading = random_encoder(dataclasses.replace(tiny, filters=(1.0,)))
+
+    save_encoder(reading, tmp_path / FILE)
+
+    assert reading.fingerprint != encoder.fingerprint
+    assert load_encoder(tmp_path).config.filters == (1.0,)
+
+
 def test_voxel_sizes_within_the_tolerance_are_taken(encoder, tmp_path):
     z, y, x = encoder.voxel_size_nm
     wide = dataclasses.replace(encoder, tolerance=1.5)

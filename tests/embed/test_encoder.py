@@ -40,6 +40,7 @@ ODD = EncoderConfig(
     stages=(Stage(8, (2, 3, 4), (2, 1, 2)), Stage(8, (2, 4, 2), (1, 3, 1), blocks=1)),
     read=(0, 1),
     embedding_dim=4,
+    filters=(1.0, 2.0),
 )
 """No axis like another, and centres between two cells."""
 CONFIGS = pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Tests of embed/operations.py, against counts of what is really computed."""
 
+import dataclasses
 import math
 
 import jax
@@ -7,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from embed.checkpoint import random_encoder
 from embed.dense import embed_block, is_coarse
+from embed.encoder import EncoderConfig, Stage
 from embed.geometry import Grid
 from embed.normaliser import Normaliser
 from embed.operations import of_block, of_one, per_location
@@ -32,12 +35,28 @@ def products(jaxpr):
 @pytest.mark.parametrize("cells", [(1, 1, 1), (3, 4, 5)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_block_has_the_operations_that_are_traced(name, cells):
-    encoder = encoder_named(name)
-    block = jnp.zeros((1, *encoder.config.voxels(cells)))
+    config = dataclasses.replace(encoder_named(name).config, filters=())
+    encoder = random_encoder(config)
+    block = jnp.zeros((1, *config.voxels(cells)))
 
     traced = jax.make_jaxpr(encoder.run)(encoder.params, block)
 
-    assert of_block(encoder.config, cells) == products(traced.jaxpr) > 0
+    assert of_block(config, cells) == products(traced.jaxpr) > 0
+
+
+def test_filters_are_counted_by_hand():
+    plain = EncoderConfig((40.0, 5.0, 5.0), (Stage(8, (1, 5, 5), (1, 2, 2)),), (0,), 4)
+    config = dataclasses.replace(plain, filters=(1.0, 2.0))
+
+    # One order of derivatives after the pass along z, three after y and six after x, two scales.
+    along_z = 3 * 7 * 9 * 1 * (1 * 1) * 2
+    along_y = 3 * 2 * 9 * 5 * (1 * 3) * 2
+    along_x = 3 * 2 * 3 * 5 * (3 * 6) * 2
+    head = 3 * 2 * 3 * 8 * 4
+    assert config.voxels((3, 2, 3)) == (3, 7, 9)
+    assert of_block(config, (3, 2, 3)) - of_block(plain, (3, 2, 3)) == 2 * (
+        along_z + along_y + along_x + head
+    )
 
 
 def test_an_encoder_of_one_stage_is_counted_by_hand():

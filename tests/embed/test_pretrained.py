@@ -78,6 +78,16 @@ def test_an_encoder_of_thick_sections_is_adapted_on_flat_blocks():
     assert pretrained.like_encoder(preset, flat).encoder == flat.config
 
 
+@pytest.mark.parametrize("size", MADE_FOR.values(), ids=MADE_FOR.keys())
+def test_training_goes_on_with_the_filters_that_an_encoder_reads(size):
+    shape = dataclasses.replace(SMALL, voxel_size_nm=size, filters=(1.5, 3.0))
+
+    config = pretrained.like_encoder(load_preset("adapt"), random_encoder(shape))
+
+    assert config.train.filter_scales == (1.5, 3.0)
+    assert config.encoder == dataclasses.replace(shape, filters=())
+
+
 def test_an_installation_without_encoders_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "none")
 

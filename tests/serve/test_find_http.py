@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from serve.queries import Query, Wish
+from serve.queries import Filters, Query, Wish
 from serve.server import start_server
 from tests.served import INSIDE, make_served
 
@@ -37,6 +37,42 @@ def test_one_example_is_found_as_by_its_address(http):
     found = http.post("find", json={"like": [HERE], "k": 5}).json()
 
     assert found == http.get("similar", params=HERE | {"k": 5}).json()
+
+
+def test_filters_leave_what_the_library_leaves(http, served):
+    low, high = (0.0, 0.0, 0.0), INSIDE  # without the nearest, which surround the query
+    box = {"start": dict(zip("xyz", low, strict=True)), "stop": dict(zip("xyz", high, strict=True))}
+    body = {"like": [HERE], "k": 5, "min_separation_nm": 0, "at_least": -0.5}
+
+    answer = http.post("find", json=body | {"filters": {"boxes_nm": [box]}})
+
+    wish = Wish(5, 0, Filters(boxes_nm=((low, high),)), at_least=-0.5)
+    expected = [hit.id for hit in served.find(Query((INSIDE,)), wish).hits]
+    everywhere = [hit.id for hit in served.find(Query((INSIDE,)), Wish(5, 0)).hits]
+    assert [int(hit["location_id"]) for hit in answer.json()["hits"]] == expected
+    assert expected
+    assert set(expected) != set(everywhere)
+
+
+BAD_FILTERS = {
+    "an empty box": ({"boxes_nm": [{"start": HERE, "stop": HERE}]}, 400, "lower corner"),
+    "half a box": ({"boxes_nm": [{"start": HERE}]}, 400, "stop: field required"),
+    "no segments": ({"segments": [1]}, 409, "--segmentation"),
+    "a large segment": ({"not_segments": [2**64]}, 400, "2^64 - 1"),
+    "no such mask": ({"masks": ["brain"]}, 404, "no mask 'brain'"),
+    "no such map": ({"classes": [{"probe": "nobody"}]}, 404, "nobody"),
+    "a path": ({"masks": ["file:///etc"]}, 404, "no mask"),
+    "a likelihood": ({"classes": [{"probe": "p", "at_least": 2}]}, 400, "probability"),
+}
+
+
+@pytest.mark.parametrize(
+    ("filters", "status", "words"), BAD_FILTERS.values(), ids=BAD_FILTERS.keys()
+)
+def test_bad_filters_are_refused_with_the_rule(http, filters, status, words):
+    answer = http.post("find", json={"like": [HERE], "filters": filters})
+
+    assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
 
 
 BAD = {

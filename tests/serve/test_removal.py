@@ -60,6 +60,19 @@ def _searches(searcher):
     }
 
 
+def test_a_map_shows_nothing_where_locations_are_removed(searcher):
+    low, high = BOX
+    wider = (low, tuple(n + 200 for n in high))
+
+    inside, around = (
+        searcher.map_similarity(Query(like=(np.ones(16),)), box).values for box in (BOX, wider)
+    )
+
+    assert inside.size > 50
+    assert not inside.any()
+    assert (around > 0).sum() > 50
+
+
 @pytest.mark.parametrize(
     "search",
     [

@@ -3,7 +3,10 @@
 import contextlib
 import os
 import socket
+import threading
+import time
 import urllib.request
+from concurrent import futures
 
 import grpc
 import pytest
@@ -17,7 +20,7 @@ from embed.errors import ConfigError, UnavailableError
 from serve import codec
 from serve.client import Client
 from serve.pb.voxkin.v1 import search_pb2, search_pb2_grpc, types_pb2
-from serve.server import start_server
+from serve.server import _make_health, start_server
 from serve.servicer import SERVICES
 from tests.served import is_refused, make_served
 
@@ -159,3 +162,36 @@ def test_an_unknown_method_is_unimplemented(channel):
         channel.unary_unary("/voxkin.v1.SearchService/Nothing")(b"", timeout=10)
 
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_health_changes_while_those_who_watch_it_leave():
+    """With gRPC's usual way of watching, both end up waiting for each other."""
+    servicer, stop, changed = _make_health(), threading.Event(), threading.Event()
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{server.add_insecure_port(ANY)}"
+    server.start()
+
+    def change():
+        for number in range(200):
+            servicer.set("a", (Health.SERVING, Health.NOT_SERVING)[number % 2])
+            time.sleep(0.002)
+        changed.set()
+
+    def come_and_leave():
+        with grpc.insecure_channel(address) as channel, contextlib.suppress(grpc.RpcError):
+            while not stop.is_set():
+                watch = health_pb2_grpc.HealthStub(channel).Watch(
+                    health_pb2.HealthCheckRequest(service="a")
+                )
+                next(watch)
+                watch.cancel()
+
+    # Daemons: were they to wait for ever, the test should fail, not hang.
+    for work in (*[come_and_leave] * 4, change):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        assert changed.wait(30)
+    finally:
+        stop.set()
+        server.stop(0)

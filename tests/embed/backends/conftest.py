@@ -31,6 +31,7 @@ CONFIGS = {
         ),
         read=(0, 1, 2),
         embedding_dim=9,
+        filters=(0.5, 2.0),
     ),
     "sections": EncoderConfig(
         voxel_size_nm=(40.0, 5.0, 5.0),
@@ -41,6 +42,7 @@ CONFIGS = {
         ),
         read=(0, 2),
         embedding_dim=8,
+        filters=(1.0, 2.0, 3.0),
     ),
     "strides in every stage": EncoderConfig(
         stages=(

@@ -1,5 +1,6 @@
 """Tests of `voxkin train`: what it makes, what it refuses, and how it stops and goes on."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -84,7 +85,7 @@ def test_training_goes_on_with_an_encoder_and_its_shape(voxkin, volume, run, tmp
 
     assert told.code == 0, told.err
     found, config = load_encoder(tmp_path / "new"), read_config(tmp_path / "new")
-    assert found.config == given.config
+    assert found.config == dataclasses.replace(given.config, filters=(1.0,)), "as it was asked"
     assert config.init == given.fingerprint
     # What it was shown before counts as seen by it too.
     assert found.trained_on[:-1] == given.trained_on
@@ -92,6 +93,24 @@ def test_training_goes_on_with_an_encoder_and_its_shape(voxkin, volume, run, tmp
     old, new = (np.asarray(jax.tree.leaves(e.params["stages"])[1]) for e in (given, found))
     np.testing.assert_allclose(new, old, atol=2e-3)
     assert not np.array_equal(new, old)
+
+
+def test_a_preset_trains_on_from_an_encoder_on_the_volumes_that_it_names(
+    voxkin, preset, volume, run, tmp_path
+):
+    file = tmp_path / "again.py"
+    file.write_text(
+        f"import dataclasses\nfrom embed.config import VolumeConfig, load_preset\n"
+        f"config = dataclasses.replace(load_preset({str(preset)!r}),"
+        f" volumes=(VolumeConfig({str(volume)!r}),))\n"
+    )
+
+    told = voxkin("train", file, "--init", run, "--out", tmp_path / "new", *SHORT)
+
+    assert told.code == 0, told.err
+    config = read_config(tmp_path / "new")
+    assert config.init == load_encoder(run).fingerprint
+    assert config.volumes[0].source == str(volume)
 
 
 def test_an_encoder_to_start_from_needs_a_volume(voxkin, run, tmp_path):

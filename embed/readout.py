@@ -1,0 +1,81 @@
+"""What an encoder's embedding reads beside what was learnt, decided once training has ended.
+
+Training compares places with their neighbours, and what neighbours do not share is lost on the way
+to the embedding: on which side of a membrane a place lies, how sharp it is right there. Classical
+filters say just that. So what they answer in the middle of the field of view is laid beside what
+was learnt, and the principal components of both make the embedding, which grows no longer by it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PyTree
+
+from embed.encoder import Encoder, EncoderConfig
+
+Rows = Float[np.ndarray, "n wide"]
+
+# Variance added to that of every response, so that one that never changes is not blown up.
+_LEAST = 1e-6
+
+
+def with_filters(
+    params: PyTree[Array],
+    config: EncoderConfig,
+    views: Sequence[Float[np.ndarray, "view crop z y x"]],
+    scales: tuple[float, ...],
+    weight: float,
+) -> tuple[EncoderConfig, PyTree[Array]]:
+    """An encoder of the same length that reads classical filters, too.
+
+    What was learnt and what the filters answer, of zero mean and unit deviation over `views`, the
+    latter times `weight`, are turned to their principal components, as many as the embedding has
+    numbers, and those by a fixed rotation, after which no number holds more than another: a probe
+    that standardises each would else blow up the last, which hold little.
+
+    Args:
+        params: of an encoder that reads no filters, whose features have zero mean and unit
+            deviation (`embed.learner.calibrated`).
+        config: of that encoder.
+        views: blocks of voxels to take means, deviations and components from.
+        scales: of the filters, see `EncoderConfig.filters`.
+        weight: of the filters, above 0.
+
+    Returns:
+        Shape and parameters; the parameters given stay as they are.
+    """
+    wider = dataclasses.replace(config, filters=scales)
+    graph, _ = nnx.split(nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0))), nnx.Param)
+    learn = jax.jit(lambda blocks: nnx.merge(graph, params).learnt(blocks))
+    learnt, answers = _over(learn, views), _over(jax.jit(wider.bank.__call__), views)
+    mean, scale = answers.mean(axis=0), weight / np.sqrt(answers.var(axis=0) + _LEAST)
+    turned = _components(np.concatenate([learnt, (answers - mean) * scale], axis=1), config)
+    kernel = scale[:, None] * turned[config.embedding_dim :]
+    encoder = Encoder(wider, rngs=nnx.Rngs(0))
+    # Copies: merging shares the parameters, and those of the training state must stay.
+    nnx.update(encoder, jax.tree.map(jnp.array, params))
+    head, own = encoder.head, turned[: config.embedding_dim]
+    assert head.bias is not None
+    assert encoder.filters is not None
+    head.bias[...] = jnp.asarray(np.asarray(head.bias[...]) @ own - mean @ kernel, jnp.float32)
+    head.kernel[...] = jnp.asarray(np.asarray(head.kernel[...]) @ own, jnp.float32)
+    encoder.filters.kernel[...] = jnp.asarray(kernel, jnp.float32)
+    return wider, nnx.state(encoder, nnx.Param)
+
+
+def _over(function: Callable[[Array], Array], views: Sequence[np.ndarray]) -> Rows:
+    """One row per place of the views."""
+    found = (np.asarray(function(jnp.asarray(v.reshape(-1, *v.shape[2:])))) for v in views)
+    return np.concatenate([f.reshape(-1, f.shape[-1]) for f in found]).astype(np.float64)
+
+
+def _components(rows: Rows, config: EncoderConfig) -> Float[np.ndarray, "wide dim"]:
+    """The directions of the most variance, rotated among themselves."""
+    dim, centred = config.embedding_dim, rows - rows.mean(axis=0)
+    _, directions = np.linalg.eigh(centred.T @ centred)  # in the order of rising variance
+    rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(dim, dim)))
+    return directions[:, -dim:] @ rotation

@@ -1,0 +1,97 @@
+"""Tests of embed/readout.py: classical filters beside what was learnt, in an embedding as long."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from embed.encoder import Encoder
+from embed.learner import calibrated
+from embed.readout import with_filters
+from tests.embed.test_learner import features_of, of_length_one
+
+SCALES = (1.0, 2.0)
+
+
+@pytest.fixture(scope="module")
+def calibrated_run(learnt):
+    config, sampler, state, _ = learnt
+    views = [sampler.batch(step).views for step in range(4)]
+    return config.encoder, calibrated(state.params["encoder"], config.encoder, views), views
+
+
+def answers_of(shape, views):
+    blocks = np.concatenate([v.reshape(-1, *v.shape[2:]) for v in views])
+    answers = np.asarray(jax.jit(shape.bank.__call__)(jnp.asarray(blocks)))
+    return answers.reshape(-1, answers.shape[-1]).astype(np.float64)
+
+
+def best_fit(rows, wanted):
+    """The share of the variance of each column of `wanted` that lines through `rows` give."""
+    rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+    given = rows @ np.linalg.lstsq(rows, wanted, rcond=None)[0]
+    return 1 - ((wanted - given) ** 2).mean(axis=0) / wanted.var(axis=0)
+
+
+def test_an_embedding_as_long_knows_what_the_filters_answer(calibrated_run):
+    config, params, views = calibrated_run
+    before = features_of(config, params, views)
+
+    shape, made = with_filters(params, config, views, SCALES, weight=1.0)
+
+    after = features_of(shape, made, views)
+    answers = answers_of(shape, views)
+    assert shape.filters == SCALES
+    assert after.shape == before.shape
+    assert best_fit(after, answers).mean() > best_fit(before, answers).mean() + 0.1
+    np.testing.assert_allclose(after.mean(axis=0), 0, atol=1e-3)
+
+
+def test_no_number_holds_much_more_than_another(calibrated_run):
+    config, params, views = calibrated_run
+
+    shape, made = with_filters(params, config, views, SCALES, weight=1.0)
+
+    spread = features_of(shape, made, views).std(axis=0)
+    assert spread.max() < 3 * spread.min()
+
+
+def test_without_weight_cosines_are_those_that_were_learnt(calibrated_run):
+    config, params, views = calibrated_run
+
+    shape, made = with_filters(params, config, views, SCALES, weight=1e-6)
+
+    pairs = [of_length_one(features_of(*e, views))[:50] for e in ((config, params), (shape, made))]
+    np.testing.assert_allclose(pairs[0] @ pairs[0].T, pairs[1] @ pairs[1].T, atol=1e-3)
+
+
+def test_the_parameters_given_stay_and_so_do_the_stages(calibrated_run):
+    config, params, views = calibrated_run
+    before = jax.tree.map(np.array, params)
+
+    _, made = with_filters(params, config, views, SCALES, weight=1.0)
+
+    assert all(map(np.array_equal, jax.tree.leaves(params), jax.tree.leaves(before)))
+    named = dict(jax.tree_util.tree_leaves_with_path(made))
+    for path, old in jax.tree_util.tree_leaves_with_path(before):
+        if "head" not in jax.tree_util.keystr(path):
+            np.testing.assert_array_equal(named[path], old)
+
+
+def test_the_same_views_give_the_same_encoder(calibrated_run):
+    config, params, views = calibrated_run
+
+    first, again = (with_filters(params, config, views, SCALES, weight=1.0)[1] for _ in range(2))
+
+    assert all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(again)))
+
+
+def test_what_it_gives_is_an_encoder_of_its_shape(calibrated_run):
+    config, params, views = calibrated_run
+
+    shape, made = with_filters(params, config, views, SCALES, weight=1.0)
+
+    expected = nnx.state(Encoder(shape, rngs=nnx.Rngs(0)), nnx.Param)
+    assert jax.tree.structure(made) == jax.tree.structure(expected)
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {np.dtype(np.float32)}
