@@ -30,14 +30,21 @@ class TrainingStates:
         self._path = (run / "states").resolve()
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
-            create=True,
+            create=False,
             enable_async_checkpointing=False,
+            # The first host keeps them by itself; the others are not to be waited for.
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                primary_host=0, active_processes={0}, barrier_sync_key_prefix="states"
+            )
+            if jax.process_count() > 1
+            else ocp.options.MultiprocessingOptions(),
         )
         # What a killed run left. Orbax's own clean-up deletes nested folders side by side and now
         # and then stumbles over one that is already gone.
         for leftover in self._path.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(leftover, ignore_errors=True)
         with reports_storage(f"keep training states at {self._path}"):
+            self._path.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(self._path, options=options)
         self._hook, self._level = sys.unraisablehook, _ASYNCIO.level
 

@@ -8,28 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from embed.checkpoint import FILE, TOLERANCE, TrainedEncoder, save_encoder
-from embed.config import RunConfig, read_config, save_config, to_json
-from embed.devices import make_mesh, on_every_device, spread
-from embed.errors import DataError, MismatchError, StorageError
-from embed.learner import TrainState, calibrated, init_state, started_from, zero_metrics
-from embed.readout import with_filters
+from embed import hosts
+from embed.checkpoint import TrainedEncoder
+from embed.config import RunConfig
+from embed.devices import make_mesh, on_every_device, own_crops, spread
+from embed.errors import DataError
+from embed.keeper import Keeper
+from embed.learner import TrainState, init_state, started_from, zero_metrics
 from embed.reporting.config import ReportConfig
-from embed.reporting.page import FILE as PAGE
-from embed.reporting.reporter import Reporter, trained_on
 from embed.reporting.starvation import Starvation
-from embed.resume import TrainingStates
 from embed.sampling import PairSampler, TrainingVolume
 from embed.step import make_train_step
-from embed.storage import is_free
-
-# Some ten thousand places: mean and deviation are then good to one per cent.
-_CALIBRATION_STEPS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,50 +64,69 @@ def fit(
         report: what is told of the run besides; changes nothing of what is learnt.
         progress: called after every step.
 
+    Where several hosts have joined, each calls this with the same settings and volumes.
+
     Returns:
         The encoder, or None if SIGTERM or SIGINT asked to stop; the state is then saved, unless
-        it has collapsed: then the last good one is kept.
+        it has collapsed: then the last good one is kept. None on all hosts but the first.
 
     Raises:
         MismatchError: the directory holds a run with other settings, or `init` has another shape.
         DataError: the loss is no longer a number, or embeddings have collapsed; the last good state
             stays.
         StorageError: the disk refuses.
+        UnavailableError: on another host than the first, which has failed.
     """
     # Before the directory is claimed: a volume that is too small must leave nothing behind.
-    sampler = PairSampler(volumes, config.encoder, config.sampling)
     mesh = make_mesh(config.sampling.crops)
-    reporter = Reporter(config, report or ReportConfig(), volumes, run)
-    _claim(config, run)
-    with TrainingStates(run) as states, _stop_requests() as stop:
-        state = init_state(config) if init is None else started_from(init, config)
-        if states.latest is not None:
-            state = states.restore(states.latest, state)
-        state = on_every_device(state, mesh)
+    own = own_crops(config.sampling.crops, mesh)
+    sampler = PairSampler(volumes, config.encoder, config.sampling, own)
+    fresh = init_state(config) if init is None else started_from(init, config)
+    with contextlib.ExitStack() as stack:
+        keeper, state = _opened(stack, config, report or ReportConfig(), volumes, run, fresh)
+        stop = stack.enter_context(_stop_requests())
+        state = on_every_device(hosts.shared(state), mesh)
         start = int(state.step)
         if start < config.train.steps:
-            reporter.begin(start)
-            loop = _Loop(config, sampler, mesh, reporter, states, stop, progress)
-            with _told(reporter):
-                state = loop.run(state)
-    before = () if init is None else init.trained_on
-    encoder = _export(config, volumes, sampler, state, run, before)
-    done = int(state.step) == config.train.steps
-    if start < config.train.steps or not (run / PAGE).exists():
-        stopped = f"Stopped at step {int(state.step):,}; the same command goes on."
-        reporter.write(f"Finished: {config.train.steps:,} steps." if done else stopped)
-    return encoder if done else None
+            _led(keeper, lambda keeper: keeper.begin(start))
+            state = _Loop(config, sampler, mesh, keeper, stop, progress).run(state)
+        before = () if init is None else init.trained_on
+        if keeper is None:
+            return None
+        trained = start < config.train.steps
+        encoder = keeper.export(hosts.here(state), before, trained=trained)
+        return encoder if int(state.step) == config.train.steps else None
 
 
-@contextlib.contextmanager
-def _told(reporter: Reporter) -> Iterator[None]:
-    """Writes into the report why a run ended early."""
-    try:
-        yield
-    except DataError as error:
-        with contextlib.suppress(StorageError):  # what ended the run is the news
-            reporter.write(f"Stopped: {error}", good=False)
-        raise
+def _opened(
+    stack: contextlib.ExitStack,
+    config: RunConfig,
+    report: ReportConfig,
+    volumes: list[TrainingVolume],
+    run: Path,
+    fresh: TrainState,
+) -> tuple[Keeper | None, TrainState]:
+    """On the first host the run and its newest state; on the others neither."""
+    keeper, state = None, fresh
+
+    def open_run() -> int:
+        nonlocal keeper, state
+        keeper = stack.enter_context(Keeper(config, report, volumes, run))
+        state = keeper.restored(fresh)
+        return 0
+
+    hosts.led(open_run)
+    return keeper, state
+
+
+def _led(keeper: Keeper | None, work: Callable[[Keeper], int | None]) -> int:
+    """What the keeper does, which is known to all hosts once it is done."""
+
+    def keep() -> int:
+        assert keeper is not None
+        return work(keeper) or 0
+
+    return hosts.led(keep)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,8 +136,7 @@ class _Loop:
     config: RunConfig
     sampler: PairSampler
     mesh: Mesh | None
-    reporter: Reporter
-    states: TrainingStates
+    keeper: Keeper | None
     stop: threading.Event
     progress: Callable[[Progress], None]
 
@@ -141,7 +152,7 @@ class _Loop:
                 state, _ = train_step(state, spread(batch, self.mesh))
                 starvation.given(state.step)
                 log = step % config.log_every == 0 or step in (1, steps)
-                last = step == steps or self.stop.is_set()
+                last = step == steps or self._asked_to_stop(log)
                 save = last or step % config.save_every == 0
                 if log or save or step == start + 1:  # fetching the means is the only wait
                     means = self._means(state)
@@ -155,7 +166,8 @@ class _Loop:
                     if step > start + 1:
                         speed["places_per_s"] = round(places * steps_per_s, 1)
                     speed["starved"] = round(starvation.share(), 4)
-                    self.reporter.log({"step": step, **means, **speed})
+                    if self.keeper is not None:
+                        self.keeper.log({"step": step, **means, **speed})
                     state = state._replace(sums=on_every_device(zero_metrics(), self.mesh))
                 if save and self._save(step, state):
                     good, saved = state, step
@@ -164,67 +176,29 @@ class _Loop:
                     break
         return good
 
-    def _save(self, step: int, state: TrainState) -> bool:
-        """Saves a state that has not collapsed, and tells of it; returns whether it did."""
-        steps = self.config.train.steps
-        # A state saved because of a stop is not told of: a run that was not stopped has none.
-        due = step % self.config.train.save_every == 0 or step == steps
-        params, kept = state.params["encoder"], self._kept
-        healthy = self.reporter.accepts(step, params, kept, due=due, last=step == steps)
-        if due:
-            self.reporter.score(step, params)
-        if healthy:
-            self.states.save(step, state)
-        if due:
-            self.reporter.draw(step)
-            self.reporter.write(f"Training: {step:,} of {steps:,} steps.")
-        return healthy
+    def _asked_to_stop(self, log: bool) -> bool:
+        """Whether a signal asked any host to stop; several look when they log, all of them."""
+        if jax.process_count() == 1:
+            return self.stop.is_set()
+        return log and hosts.any_of(self.stop.is_set())
 
-    @property
-    def _kept(self) -> str:
-        last = self.states.latest
-        return "no state was saved yet" if last is None else f"the last saved is of step {last}"
+    def _save(self, step: int, state: TrainState) -> bool:
+        """Whether the state was good enough to be saved."""
+        return bool(_led(self.keeper, lambda keeper: keeper.save(step, hosts.here(state))))
 
     def _means(self, state: TrainState) -> dict[str, float]:
         """The mean metrics of the steps since the last line; resuming changes nothing."""
         step, every = int(state.step), self.config.train.log_every
         logged = max((step - 1) // every * every, min(step - 1, 1))
         means = {k: float(v) / (step - logged) for k, v in jax.device_get(state.sums).items()}
+        kept = "the first host says what was saved" if self.keeper is None else self.keeper.kept
         for name, what in (("loss", "loss"), ("grad_norm", "gradient")):
             if not math.isfinite(means[name]):
                 raise DataError(
-                    f"the {what} became {means[name]} between steps {logged} and {step}; "
-                    f"{self._kept}. A smaller learning rate than "
-                    f"{self.config.train.learning_rate} usually helps"
+                    f"the {what} became {means[name]} between steps {logged} and {step}; {kept}. "
+                    f"A smaller learning rate than {self.config.train.learning_rate} usually helps"
                 )
         return means
-
-
-def _claim(config: RunConfig, run: Path) -> None:
-    if not (run / "config.json").exists():
-        if not is_free(run):
-            raise DataError(f"{run} exists and is not a training run; choose a new --out")
-        save_config(config, run)
-        return
-    old, new = _flat(to_json(read_config(run))), _flat(to_json(config))
-    differ = (name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name))
-    names = [name for name in differ if not name.startswith("report.")]  # they change no run
-    if names:
-        what = "; ".join(f"{n} was {old.get(n)}, now {new.get(n)}" for n in names[:3])
-        raise MismatchError(
-            f"{run} holds a run with other settings ({what}); use those to go on with it, or "
-            "choose a new --out"
-        )
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict | list):
-        return {name: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    flat: dict[str, Any] = {}
-    for key, inner in items:
-        flat |= _flat(inner, f"{name}.{key}" if name else str(key))
-    return flat
 
 
 @contextlib.contextmanager
@@ -245,30 +219,3 @@ def _stop_requests() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _export(
-    config: RunConfig,
-    volumes: list[TrainingVolume],
-    sampler: PairSampler,
-    state: TrainState,
-    run: Path,
-    before: tuple[dict[str, Any], ...],
-) -> TrainedEncoder:
-    # With what the encoder it started from had seen, which no evaluation may take for unseen.
-    origins = (*before, *trained_on(config, volumes))
-    shape, views = config.encoder, [sampler.batch(i).seen for i in range(_CALIBRATION_STEPS)]
-    params = calibrated(state.params["encoder"], shape, views)
-    if config.train.read_filters:
-        scales, weight = config.train.filter_scales, config.train.read_filters
-        shape, params = with_filters(params, shape, views, scales, weight)
-    encoder = TrainedEncoder(
-        shape,
-        params,
-        int(state.step),
-        origins,
-        tolerance=TOLERANCE * config.sampling.zoom,
-        masked=sampler.masked,
-    )
-    save_encoder(encoder, run / FILE)
-    return encoder

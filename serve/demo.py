@@ -92,7 +92,9 @@ def prepare(config: RunConfig, folder: Path, box: Box | None = None) -> Atlas:
     """
     run = folder / "run"
     note("1. training an encoder on the sample, without labels (two to three minutes on two cores)")
-    encoder, _ = train(config, run)
+    trained = train(config, run)
+    assert trained is not None, "there is no other host"
+    encoder, _ = trained
     note("2. embedding the sample densely")
     volume = open_volume(SAMPLE)
     atlas = create_atlas(encoder, volume, folder / "atlas", Wanted(box=box), run=str(run.resolve()))

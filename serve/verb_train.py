@@ -1,5 +1,6 @@
 """`voxkin train`: an encoder from a volume, without labels."""
 
+import contextlib
 import dataclasses
 import signal
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from embed import hosts
 from embed.augment import AugmentConfig
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig, TrainConfig, VolumeConfig, load_preset
@@ -42,6 +44,7 @@ class Arguments:
       voxkin train fibsem --volume em.ome.zarr --out runs/em --train.steps 10000
       voxkin train --init pretrained --volume em.ome.zarr --out runs/em
       voxkin train my_preset.py --out runs/mine
+      srun --ntasks 4 voxkin train fibsem --volume em.ome.zarr --out runs/em --join auto
 
     Attributes:
         config: a preset, or a path that ends in .py; left out with --init.
@@ -53,6 +56,9 @@ class Arguments:
         segmentation: path or URL of segment ids on the grid of --volume; pairs then lie along one
             segment and show it alone.
         init: the encoder to start from: `pretrained`, a run, or the file of an encoder.
+        join: train on several hosts, each of which is given the same command: auto under Slurm or
+            Open MPI and on TPU pods, or I/N@HOST:PORT for host I, from 0, of N, the first of which
+            listens there. Only host 0 writes to RUN and tells anything.
         json: print a JSON report at the end.
         encoder: the network.
         sampling: what is cut in a step.
@@ -74,6 +80,7 @@ class Arguments:
     box: Region = None
     segmentation: Word = None
     init: Word = None
+    join: Word = None
     json: Flag = False
 
 
@@ -88,6 +95,8 @@ def main(words: list[str]) -> None:
         words = [ADAPT, *words]
     preset = load_preset(words[0] if words and words[0] not in HELP else "fibsem")
     arguments = _parsed(words, preset)
+    if arguments.join is not None:
+        hosts.join(arguments.join)
     start = _start(arguments, None if adapts else preset)
     if start is not None and arguments.volume is not None:
         # Again, because the shape of the encoder decides what blocks are cut.
@@ -101,7 +110,10 @@ def main(words: list[str]) -> None:
         arguments.train,
         start.fingerprint if start else None,
     )
-    encoder, page = train(config, arguments.out, arguments.report, start)
+    trained = train(config, arguments.out, arguments.report, start)
+    if trained is None:
+        return
+    encoder, page = trained
     if arguments.json:
         print_json(_report(encoder, arguments.out, page))
     else:
@@ -142,18 +154,20 @@ def train(
     run: Path,
     report: ReportConfig | None = None,
     init: TrainedEncoder | None = None,
-) -> tuple[TrainedEncoder, Path]:
+) -> tuple[TrainedEncoder, Path] | None:
     """Trains with progress.
 
     Returns:
-        The encoder, and the report of the run as a page.
+        The encoder, and the report of the run as a page; None on all hosts but the first.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM asked to stop; the run is saved.
     """
     volumes = open_training_volumes(config)
     steps, done, saved = config.train.steps, 0, 0
-    with arrivals() as arrived, progress("training", steps, "steps", rated=False) as advance:
+    shown = progress("training", steps, "steps", rated=False)
+    told = shown if hosts.leads() else contextlib.nullcontext(lambda *_: None)
+    with arrivals() as arrived, told as advance:
 
         def tell(now: Progress) -> None:
             nonlocal done, saved
@@ -163,13 +177,15 @@ def train(
         advance(0, "compiling")
         encoder = fit(config, volumes, run, init=init, report=report, progress=tell)
         signals = arrived()
-    if encoder is None:
+    if encoder is None and 0 < done < steps:
         number = signal.SIGTERM if signal.SIGTERM in signals else signal.SIGINT
         said = f"stopped and saved at step {done} of {steps}"
         if saved != done:
             said = f"stopped at step {done} of {steps}, whose embeddings had collapsed and were not"
             said += f" saved; the last good state is of step {saved}"
         raise Stopped(number, f"{said}; give the same command again to go on")
+    if encoder is None:
+        return None
     if not done:
         note(f"all {steps} steps were done before")
     return encoder, run / PAGE

@@ -196,6 +196,7 @@ LAYERS = [
     {
         "embed.config",
         "embed.devices",
+        "embed.hosts",
         "embed.inference",
         "serve.find_arguments",
         "embed.layout",
@@ -260,7 +261,7 @@ LAYERS = [
         "serve.clusters.placing",
     },
     {
-        "embed.train",
+        "embed.keeper",
         "serve.candidates",
         "serve.clusters.clusters",
         "serve.clusters.project",
@@ -275,6 +276,7 @@ LAYERS = [
         "serve.verb_evaluate",
     },
     {
+        "embed.train",
         "serve.clusters.cluster_map",
         "serve.clusters.export",
         "serve.layers.cluster_layer",
