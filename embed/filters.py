@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
@@ -99,7 +100,8 @@ class FilterBank:
         band = np.zeros((voxels, cells, *weights.shape[1:]), np.float32)
         for cell in range(cells):
             band[cell * step : cell * step + len(weights), cell] = weights
-        return jnp.einsum(_PASSES[axis], x, band)
+        # Derivatives are small differences, which accelerators would else round to some bits.
+        return jnp.einsum(_PASSES[axis], x, band, precision=jax.lax.Precision.HIGHEST)
 
     def _taps(self, axis: int, scale: float, order: int) -> Float[np.ndarray, " tap"]:
         """A Gaussian or its derivative around the middle of a field of view."""

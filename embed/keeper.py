@@ -1,7 +1,7 @@
 """What the first host of a training run keeps: its directory, its states, what is told of it."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -111,26 +111,43 @@ class Keeper:
             trained: whether any step was done since it was begun.
         """
         config = self._config
-        sampler = PairSampler(self._volumes, config.encoder, config.sampling)
-        shape, views = config.encoder, [sampler.batch(i).seen for i in range(_CALIBRATION_STEPS)]
-        params = calibrated(state.params["encoder"], shape, views)
-        if config.train.read_filters:
-            scales, weight = config.train.filter_scales, config.train.read_filters
-            shape, params = with_filters(params, shape, views, scales, weight)
-        encoder = TrainedEncoder(
-            shape,
-            params,
-            int(state.step),
-            (*before, *trained_on(config, self._volumes)),
-            tolerance=TOLERANCE * config.sampling.zoom,
-            masked=sampler.masked,
-        )
+        encoder = encoder_of(config, self._volumes, state, before)
         save_encoder(encoder, self._run / FILE)
         if trained or not (self._run / PAGE).exists():
             done = int(state.step) == config.train.steps
             stopped = f"Stopped at step {int(state.step):,}; the same command goes on."
             self._reporter.write(f"Finished: {config.train.steps:,} steps." if done else stopped)
         return encoder
+
+
+def encoder_of(
+    config: RunConfig,
+    volumes: Sequence[TrainingVolume],
+    state: TrainState,
+    before: tuple[dict[str, Any], ...] = (),
+) -> TrainedEncoder:
+    """The encoder that a state has learnt, and what it reads beside that.
+
+    Args:
+        config: of the run.
+        volumes: of the run, opened; deviations are those of places in them.
+        state: of the run.
+        before: see `Keeper.export`.
+    """
+    sampler = PairSampler(volumes, config.encoder, config.sampling)
+    shape, views = config.encoder, [sampler.batch(i).seen for i in range(_CALIBRATION_STEPS)]
+    params = calibrated(state.params["encoder"], shape, views)
+    if config.train.read_filters:
+        scales, weight = config.train.filter_scales, config.train.read_filters
+        shape, params = with_filters(params, shape, views, scales, weight)
+    return TrainedEncoder(
+        shape,
+        params,
+        int(state.step),
+        (*before, *trained_on(config, volumes)),
+        tolerance=TOLERANCE * config.sampling.zoom,
+        masked=sampler.masked,
+    )
 
 
 def _claim(config: RunConfig, run: Path) -> None:

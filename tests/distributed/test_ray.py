@@ -133,6 +133,7 @@ def drive(cluster, atlas, notes):
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_when_the_driver_was_killed_the_same_command_does_the_rest(cluster, atlas, notes, expected):
     every = set(map(shards.name, atlas.shards))
     with drive(cluster, atlas, notes) as first:

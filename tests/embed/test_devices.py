@@ -59,6 +59,7 @@ def test_four_devices_have_the_loss_and_gradients_of_one(alone, tmp_path):
     assert_same(found, alone, 4)
 
 
+@pytest.mark.long
 def test_two_hosts_have_the_loss_and_gradients_of_one(alone, tmp_path):
     out, address = tmp_path / "saved.npz", f"127.0.0.1:{free_port()}"
 
