@@ -31,7 +31,7 @@ from serve.stopping import Stopped, arrivals
 class Arguments:
     """Learns an encoder from a volume, without labels.
 
-    CONFIG is a preset that comes with voxkin (fibsem, sections, adapt, demo, smoke,
+    CONFIG is a preset that comes with voxkin (fibsem, sections, gpu, gpus, adapt, demo, smoke,
     pretrained_isotropic or pretrained_sections), or the path of a Python file like one; its
     settings are the defaults below, and any of them can be changed by its flag. A run goes on where
     it stopped when the same command is given again; Ctrl-C and SIGTERM save first. With --init
