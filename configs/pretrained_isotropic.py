@@ -1,6 +1,8 @@
 """The encoder that `pretrained` means for isotropic voxels of about 10 nm.
 
-    voxkin train pretrained_isotropic --out runs/isotropic
+    voxkin train pretrained_isotropic --out runs/first
+    voxkin train pretrained_isotropic --init runs/first --sampling.seed 1 --train.steps 5000 \\
+        --out runs/isotropic
 
 Trained on FIB-25 (fly medulla, FIB-SEM) and on SNEMI (mouse cortex, ATUM-SEM, resampled), which lie
 in the folder `volumes` of the directory it is started in. It sees 330 nm and steps 80 nm. Of

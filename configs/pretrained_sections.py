@@ -30,6 +30,10 @@ config = RunConfig(
     sampling=SamplingConfig(crops=8, places=(3, 5, 5), shift_nm=100.0, zoom=1.25),
     augment=AugmentConfig(section_jitter=0.2),
     train=TrainConfig(
-        steps=8000, temperature=0.1, filter_scales=(2.0, 4.0, 8.0, 16.0), save_every=500
+        steps=8000,
+        temperature=0.1,
+        filter_scales=(2.0, 4.0, 8.0, 16.0),
+        read_filters=1.5,
+        save_every=500,
     ),
 )

@@ -64,7 +64,8 @@ class TrainConfig:
             contrastive loss; it keeps local detail that neighbours do not share.
         filter_scales: standard deviations of those filters, in edges of the shortest voxel axis.
         read_filters: weight in the embedding, once training ends, of what those filters answer
-            beside what was learnt; 0 leaves them out.
+            beside what was learnt; 0 leaves them out. They tell more of thick sections than what
+            was learnt does, and nothing new of isotropic volumes.
         projection: widths of the head between embedding and loss; it is thrown away after
             training, because what comes before it keeps more.
         at_once: blocks embedded at once, on each device; the backward pass embeds them again, so
@@ -83,7 +84,7 @@ class TrainConfig:
     ignore_cells: int = 3
     filters: float = 4.0
     filter_scales: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
-    read_filters: float = 1.0
+    read_filters: float = 0.0
     projection: tuple[int, ...] = (128, 64)
     at_once: int | None = None
     compute: Literal["float32", "bfloat16"] = "float32"

@@ -78,17 +78,19 @@ def like_encoder(preset: RunConfig, encoder: TrainedEncoder) -> RunConfig:
     thin = thin_axes(encoder.voxel_size_nm)
     shape, scales = dataclasses.replace(encoder.config, filters=()), encoder.config.filters
     if len(thin) == 3:
-        train = dataclasses.replace(
-            preset.train, filter_scales=scales or preset.train.filter_scales
-        )
-        return dataclasses.replace(preset, encoder=shape, train=train)
+        if scales:
+            train = dataclasses.replace(preset.train, filter_scales=scales, read_filters=1.0)
+            preset = dataclasses.replace(preset, train=train)
+        return dataclasses.replace(preset, encoder=shape)
     places = zyx(5 if axis in thin else 3 for axis in range(3))
     return dataclasses.replace(
         preset,
         encoder=shape,
         sampling=dataclasses.replace(preset.sampling, places=places, shift_nm=100.0),
         augment=dataclasses.replace(preset.augment, section_jitter=0.2),
-        train=dataclasses.replace(preset.train, filter_scales=scales or (2.0, 4.0, 8.0, 16.0)),
+        train=dataclasses.replace(
+            preset.train, filter_scales=scales or (2.0, 4.0, 8.0, 16.0), read_filters=1.5
+        ),
     )
 
 

@@ -110,12 +110,10 @@ class Searcher:
     def find_at(
         self, nm_xyz: Sequence[float], k: int = 10, min_separation_nm: float | None = None
     ) -> SearchResult:
-        """The `k` places most like the location nearest to a position; see `find`.
+        """The `k` places most like the location nearest to a position; see `find` and `Wish`.
 
         Args:
             nm_xyz: the position in nm, XYZ; at most half a stride outside the locations.
-            k: number of hits, 1 to 10,000.
-            min_separation_nm: see `Wish`.
         """
         wish = Wish(k, min_separation_nm)
         x, y, z = checked_positions([nm_xyz])[0].tolist()
@@ -299,6 +297,5 @@ class Searcher:
         fetch = first_fetch(self._index, wish.k, selection, spread=spread).of(size)
         vectors = np.concatenate([aim.towards for aim in aims])
         bits = None if selection is None else selection.bits
-        asked = fetch.told, fetch.nprobe, bits, fetch.compared
-        found, ids = self._index.search(vectors, *asked)
+        found, ids = self._index.search(vectors, fetch.told, fetch.nprobe, bits, fetch.compared)
         return list(zip(found, ids, strict=True))

@@ -85,6 +85,7 @@ def test_training_goes_on_with_the_filters_that_an_encoder_reads(size):
     config = pretrained.like_encoder(load_preset("adapt"), random_encoder(shape))
 
     assert config.train.filter_scales == (1.5, 3.0)
+    assert config.train.read_filters > 0
     assert config.encoder == dataclasses.replace(shape, filters=())
 
 
