@@ -28,9 +28,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def config(tiny_run, tissue_volume):
-    """Twelve steps on real tissue."""
+    """Twelve steps on real tissue; the encoder reads filters."""
     path = tissue_volume.source.spec["kvstore"]["path"]
-    return dataclasses.replace(tiny_run, volumes=(VolumeConfig(path),))
+    train = dataclasses.replace(tiny_run.train, read_filters=1.0)
+    return dataclasses.replace(tiny_run, volumes=(VolumeConfig(path),), train=train)
 
 
 @pytest.fixture(scope="module")
