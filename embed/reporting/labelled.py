@@ -9,9 +9,9 @@ from jaxtyping import Float32, Int, Shaped
 from embed.encoder import EncoderConfig
 from embed.errors import DataError, MismatchError
 from embed.evaluation.fewshot import Probe, draw
-from embed.geometry import Box, Grid, Zyx, zyx
+from embed.geometry import Box, Zyx, zyx
 from embed.reporting.config import ReportConfig
-from embed.reporting.places import Places, take_places, together
+from embed.reporting.places import Places, grid_over, take_places, together
 from embed.samples import locate
 from embed.sampling import TrainingVolume
 from embed.volume import Volume, open_volume
@@ -163,7 +163,7 @@ def labelled_places(
         MismatchError: the box is too small for two halves.
     """
     halves = _halves(source, encoder)
-    grids = [Grid.covering(half, encoder.fov, encoder.stride) for half in halves]
+    grids = [grid_over(source, half, encoder) for half in halves]
     cells = zyx(map(min, cells, *(grid.shape for grid in grids)))
     parts = [
         take_places(source, 0, half, encoder, cells, config.places // 2, seed=i + 1)
@@ -196,10 +196,11 @@ def _halves(source: TrainingVolume, encoder: EncoderConfig) -> tuple[Box, Box]:
     box, sizes = source.box, source.volume.frame.voxel_size_nm
     axis = int(np.argmax(np.asarray(box.shape) * sizes))
     middle = (box.start[axis] + box.stop[axis]) // 2
-    if box.shape[axis] < 2 * encoder.fov[axis]:
+    needed = math.ceil(2 * encoder.fov[axis] * source.step[axis])
+    if box.shape[axis] < needed:
         raise MismatchError(
             f"labels are scored in two halves of the box to train on, which is {box.shape} voxels "
-            f"(ZYX): its longest axis needs at least two fields of view, {2 * encoder.fov[axis]}"
+            f"(ZYX): its longest axis needs at least two fields of view, {needed}"
         )
     stop, start = list(box.stop), list(box.start)
     stop[axis] = start[axis] = middle

@@ -12,6 +12,7 @@ from embed.encoder import EncoderConfig
 from embed.errors import DataError
 from embed.geometry import Box, Grid, Zyx, zyx
 from embed.sampling import TrainingVolume
+from embed.zoom import resampled
 
 # Blocks with less spread (in deviations of the volume) show no tissue.
 _FLAT = 0.05
@@ -53,10 +54,12 @@ def take_places(
 
     A function of its arguments alone: no generator of random numbers is shared with training.
 
+    A volume that training resamples is resampled here, too.
+
     Args:
         source: the volume.
         number: of the volume, noted with every place.
-        box: where, in voxels; at least as large as a block of `cells`.
+        box: where, in its voxels; at least as large as a block of `cells`.
         encoder: gives field of view and stride.
         cells: places per axis of a block, ZYX.
         count: places wanted; a whole number of blocks, fewer where the box has no more.
@@ -65,7 +68,7 @@ def take_places(
     Raises:
         DataError: a chunk is corrupt or holds NaN, or nothing that was tried shows tissue.
     """
-    grid = Grid.covering(box, encoder.fov, encoder.stride)
+    grid = grid_over(source, box, encoder)
     tiles = zyx(n // c for n, c in zip(grid.shape, cells, strict=True))
     wanted = min(-(-count // math.prod(cells)), math.prod(tiles))
     tries = min(_TRIES * wanted, math.prod(tiles))
@@ -78,7 +81,7 @@ def take_places(
     with ThreadPoolExecutor(_READERS, thread_name_prefix="voxkin-places") as pool:
         for first in range(0, tries, wanted):
             some = boxes[first : first + wanted]
-            read = pool.map(lambda cells: _grey(source, grid.voxels(cells)), some)
+            read = pool.map(lambda cells: _grey(source, box, grid.voxels(cells)), some)
             kept += [(b, grey) for b, grey in zip(some, read, strict=True) if grey.std() > _FLAT]
             if len(kept) >= wanted:
                 break
@@ -87,7 +90,13 @@ def take_places(
             f"{source.volume.name}: {tries} blocks spread over {box} (voxels, ZYX) had no "
             "contrast; is the volume mostly empty? Train on a box of it that holds tissue"
         )
-    return _located(kept[:wanted], grid, number)
+    return _located(kept[:wanted], grid, number, source, box)
+
+
+def grid_over(source: TrainingVolume, box: Box, encoder: EncoderConfig) -> Grid:
+    """The places in a box of a volume, counted in voxels of the encoder from its corner."""
+    shape = np.floor(np.asarray(box.shape) / source.step + 1e-6).astype(int)
+    return Grid.covering(Box.of_shape(zyx(shape)), encoder.fov, encoder.stride)
 
 
 def together(parts: Sequence[Places]) -> Places:
@@ -113,19 +122,28 @@ def watched_places(
     return together(taken)
 
 
-def _grey(source: TrainingVolume, box: Box) -> Float32[np.ndarray, "z y x"]:
+def _grey(source: TrainingVolume, box: Box, block: Box) -> Float32[np.ndarray, "z y x"]:
+    """A block in voxels of the encoder, counted from the corner of a box of the volume."""
+    start, stop = (
+        np.rint(np.asarray(n) * source.step).astype(int) for n in (block.start, block.stop)
+    )
+    start = np.minimum(start, np.asarray(box.shape) - 1)
+    stop = np.clip(stop, start + 1, box.shape)
+    voxels = Box(zyx(start), zyx(stop)).shifted(box.start)
     try:
-        return source.normaliser(source.volume.read(box))
+        return resampled(source.normaliser(source.volume.read(voxels)), block.shape)
     except DataError as error:
-        raise DataError(f"{source.volume.name}, voxels {box} (ZYX): {error}") from error
+        raise DataError(f"{source.volume.name}, voxels {voxels} (ZYX): {error}") from error
 
 
-def _located(kept: list[tuple[Box, np.ndarray]], grid: Grid, number: int) -> Places:
+def _located(
+    kept: list[tuple[Box, np.ndarray]], grid: Grid, number: int, source: TrainingVolume, box: Box
+) -> Places:
     inside = np.moveaxis(np.indices(kept[0][0].shape), 0, -1).reshape(-1, 3)
     cells = np.concatenate([inside + box.start for box, _ in kept])
     return Places(
         np.stack([grey for _, grey in kept]),
-        grid.centres(cells),
+        grid.centres(cells) * source.step + box.start,
         np.full(len(cells), number, np.int64),
         np.repeat(np.arange(len(kept)), len(inside)),
     )

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from embed.evaluation.retrieval import far_enough, separated
 from embed.geometry import Zyx, ZyxFloat
 from embed.reporting.places import Places
-from embed.reporting.slices import XY, XZ, ZY, Window, draw_slice, seen_nm
+from embed.reporting.slices import XY, XZ, ZY, Window, draw_slice
 from embed.sampling import TrainingVolume
 
 # A slice shows the field of view and as much again around it, for context.
@@ -70,7 +70,7 @@ def find_rows(
     nm[:, 0] += places.volumes * _APART_NM
     found = []
     for query in queries:
-        z, y, x = (float(n) for n in sizes[places.volumes[query]] * fov)
+        z, y, x = seen_nm(fov, sources[places.volumes[query]]).tolist()
         fov_nm: ZyxFloat = (z, y, x)
         allowed = np.flatnonzero(far_enough(nm[query], nm, fov_nm, 0.0))
         cosine = rows[allowed] @ rows[query]
@@ -78,6 +78,11 @@ def find_rows(
         similarity = tuple(float(cosine[i]) for i in best)
         found.append(Row(int(query), tuple(int(allowed[i]) for i in best), similarity))
     return found
+
+
+def seen_nm(fov: Zyx, source: TrainingVolume) -> Float[np.ndarray, "3"]:
+    """Edges of what the encoder sees of a volume, ZYX: as many of its own voxels, not of those."""
+    return np.asarray(fov) * np.asarray(source.step) * source.volume.frame.voxel_size_nm
 
 
 def draw_sheet(
@@ -100,7 +105,7 @@ def draw_sheet(
     width = 3 * _GAP + columns * across  # the query stands a little apart from what was found
     sheet = Image.new("RGB", (width, _HEAD + len(rows) * (tile + _GAP)), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    edge = _REACH * max(float(seen_nm(fov, source.volume).max()) for source in sources)
+    edge = _REACH * max(float(seen_nm(fov, source).max()) for source in sources)
     pen.text((_GAP, 7), title, _INK, ImageFont.load_default(15))
     legend = (
         f"xy, zy to the right, xz below; {edge:,.0f} nm across; the frame is what the encoder "
@@ -136,7 +141,7 @@ class _Tiles:
         pen = ImageDraw.Draw(tile)
         source = self._sources[self._places.volumes[place]]
         centre = self._places.centres[place]
-        seen = seen_nm(self._fov, source.volume) / self._window.edge_nm * _PIXELS
+        seen = seen_nm(self._fov, source) / self._window.edge_nm * _PIXELS
         for axes, corner in _CORNERS.items():
             x, y = (n * (_PIXELS + _SEAM) for n in corner)
             picture = draw_slice(source.volume, source.normaliser, centre, axes, self._window)

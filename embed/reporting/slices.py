@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from embed.geometry import Box, Zyx, zyx
+from embed.geometry import Box, zyx
 from embed.normaliser import Normaliser
 from embed.volume import Volume
 
@@ -81,8 +81,3 @@ def _plane(grey: UInt8[np.ndarray, "z y x"], axes: tuple[int, int]) -> UInt8[np.
     (across,) = {0, 1, 2} - set(axes)
     flat = grey.take(0, axis=across)
     return flat if axes[0] < axes[1] else np.ascontiguousarray(flat.T)
-
-
-def seen_nm(fov: Zyx, volume: Volume) -> Float[np.ndarray, "3"]:
-    """Edges of a field of view, ZYX."""
-    return np.asarray(fov) * np.asarray(volume.frame.voxel_size_nm)

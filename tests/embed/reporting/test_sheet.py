@@ -10,7 +10,7 @@ from PIL import Image
 from embed.geometry import Box
 from embed.normaliser import Normaliser, measure
 from embed.reporting.places import watched_places
-from embed.reporting.sheet import choose_queries, draw_sheet, find_rows
+from embed.reporting.sheet import choose_queries, draw_sheet, find_rows, seen_nm
 from embed.reporting.slices import XY, XZ, ZY, Window, draw_slice
 from embed.sampling import TrainingVolume
 
@@ -63,6 +63,15 @@ def test_hits_are_the_best_that_share_no_voxel_with_the_query(places, rows, sour
     np.testing.assert_allclose(row.similarity, cosine[[*row.hits]], rtol=1e-5)
 
 
+def test_what_is_seen_of_a_resampled_volume_is_as_long_as_of_one_that_is_not(sources, tiny):
+    plain = sources[0]
+    resampled = dataclasses.replace(plain, step=(0.5, 2.0, 2.0))
+
+    size = np.asarray(plain.volume.frame.voxel_size_nm)
+    np.testing.assert_allclose(seen_nm(tiny.fov, plain), size * tiny.fov)
+    np.testing.assert_allclose(seen_nm(tiny.fov, resampled), size * tiny.fov * (0.5, 2, 2))
+
+
 def test_a_sheet_is_a_picture_with_a_row_for_every_query(places, rows, sources, tiny):
     found = find_rows(rows, places, choose_queries(places, 3), sources, tiny.fov)
 
@@ -103,3 +112,25 @@ def test_what_lies_outside_the_volume_is_empty(write_volume):
     drawn = draw_slice(volume, measure(volume), np.full(3, -50.0), XY, Window(100.0, 16))
 
     assert set(drawn.tobytes()) == {228}
+
+
+def test_places_of_a_resampled_volume_are_seen_as_training_sees_them(tissue_volume, tiny):
+    """Of a volume of half the voxels along each axis a place shows as many of the encoder's own."""
+    plain = TrainingVolume(tissue_volume, tissue_volume.box, measure(tissue_volume))
+    coarse = dataclasses.replace(plain, step=(0.5, 0.5, 0.5))
+
+    places = watched_places([coarse], tiny, (2, 2, 2), 64)
+
+    assert places.blocks.shape[1:] == tiny.voxels((2, 2, 2))
+    first, last = places.centres.min(axis=0), places.centres.max(axis=0)
+    half_fov = np.asarray(tiny.fov) / 4
+    assert (first >= half_fov).all()
+    assert (last <= np.asarray(tissue_volume.box.stop) - half_fov).all()
+    # Neighbours lie half a stride of the encoder apart, in voxels of the volume.
+    steps = np.diff(places.centres[:2], axis=0)[0]
+    assert np.abs(steps).max() == np.asarray(tiny.stride).max() / 2
+    middle = places.blocks[0][tuple(n // 2 for n in places.blocks[0].shape)]
+    assert np.isfinite(middle)
+    smooth = [np.abs(np.diff(block, axis=2)).mean() for block in places.blocks]
+    sharp = watched_places([plain], tiny, (2, 2, 2), 64).blocks
+    assert np.mean(smooth) < 0.8 * np.mean([np.abs(np.diff(b, axis=2)).mean() for b in sharp])
