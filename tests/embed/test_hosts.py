@@ -121,6 +121,7 @@ def test_a_signal_to_one_host_stops_both_and_both_go_on(preset, tmp_path):
     assert "stopped and saved" in ended(*again)[0][2]
 
 
+@pytest.mark.long
 def test_where_the_first_host_refuses_both_end_and_it_says_why(preset, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")

@@ -221,6 +221,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(voxkin, preset, volume, tmp_
     assert _metrics(tmp_path) == [1, *range(5, 401, 5)]
 
 
+@pytest.mark.long
 def test_ctrl_c_in_a_terminal_ends_with_130(preset, volume, tmp_path):
     words = ["train", preset, "--volume", volume, "--out", tmp_path, *LONG]
     command = [sys.executable, "-m", "serve.cli", *map(str, words)]
