@@ -48,13 +48,14 @@ class RemoteAtlas:
         return Place(found.query_id, found.query_nm_xyz, found.query_vector)
 
     def supply(
-        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters = Filters()
+        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters, *, spread: bool
     ) -> "RemoteSupply":
         """See `Searched`."""
         summary = self._summary
         space = digest_json([summary.source, summary.voxel_size_nm, summary.volume_nm])
         find = functools.partial(self._find, vector=vector, min_separation_nm=0.0, filters=filters)
-        return RemoteSupply(find, k, space, self._hits)
+        first = max(FIRST_FETCH, REFILL * k) if spread else REFILL * k
+        return RemoteSupply(find, first, space, self._hits)
 
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
         """See `Searched`."""
@@ -64,12 +65,12 @@ class RemoteAtlas:
 class RemoteSupply:
     """The candidates that a server has for a vector; see `serve.candidates.Supply`."""
 
-    def __init__(self, find: Find, k: int, space: str, hits: dict[int, Hit]) -> None:
+    def __init__(self, find: Find, first: int, space: str, hits: dict[int, Hit]) -> None:
         self.space = space
         self.anchor_nm = np.zeros(3)
         self.exact = True
         self._find, self._hits = find, hits
-        self._fetch = min(max(FIRST_FETCH, REFILL * k), MAX_HITS)
+        self._fetch = min(first, MAX_HITS)
         self.batch = self._fetched()
 
     @property

@@ -199,11 +199,11 @@ class Searcher:
         return place_at(self.atlas, nm_xyz)
 
     def supply(
-        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters = Filters()
+        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters, *, spread: bool
     ) -> Supply:
         """Candidates for `k` hits like a vector of length 1; errors of filters as in `find`."""
         towards = vector[None]
-        return self._supply(Aim(towards, towards[:0], towards), k, filters, None)
+        return self._supply(Aim(towards, towards[:0], towards), k, filters, None, spread=spread)
 
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
         """What is to be told of locations of this atlas that are like one place or vector."""

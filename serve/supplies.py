@@ -90,9 +90,8 @@ class IndexSupply:
         ids = found_ids[found_ids >= 0]
         dry = fetch.nprobe == self._index.manifest.lists and len(ids) < fetch.told
         everything = dry or len(ids) == self._size
-        open_end = (
-            not everything and len(ids) == fetch.told
-        )  # or else the lists that were read ran dry
+        # Where fewer were told, the lists that were read ran dry.
+        open_end = not everything and len(ids) == fetch.told
         if self._index.manifest.every > 1:
             ids, cosines = self._with_neighbours(ids, open_end)
         elif self._index.tells_exactly:

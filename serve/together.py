@@ -60,9 +60,12 @@ class Searched(Protocol):
         ...
 
     def supply(
-        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters = Filters()
+        self, vector: Float32[np.ndarray, " dim"], k: int, filters: Filters, *, spread: bool
     ) -> Supply:
-        """Candidates for `k` hits like a vector of length 1, among what passes filters."""
+        """Candidates for `k` hits like a vector of length 1, among what passes filters.
+
+        Where hits are to be spread out in space, there are many more.
+        """
         ...
 
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
@@ -109,7 +112,8 @@ def _found(
 ) -> JointResult:
     """The places most like one that is of the atlas whose number is asked for."""
     k, separation, filters = wish.k, wish.min_separation_nm or 0.0, wish.filters
-    supplies = [each.supply(place.vector, k, filters) for each in searched]
+    spread = separation > 0
+    supplies = [each.supply(place.vector, k, filters, spread=spread) for each in searched]
     excluded = np.array([place.position_nm_xyz])[:, ::-1]
     want = Want(
         k,

@@ -139,8 +139,7 @@ def test_one_atlas_alone_is_searched_as_ever(searchers, separation):
 
     told = [(hit.id, hit.position_nm_xyz, hit.similarity) for hit in result.hits]
     assert told == [(hit.id, hit.position_nm_xyz, hit.similarity) for hit in alone.hits]
-    assert result.query_id == alone.query_id
-    assert result.candidates >= alone.candidates >= 20
+    assert (result.query_id, result.candidates) == (alone.query_id, alone.candidates)
 
 
 def test_a_hit_tells_its_atlas_and_what_names_it_there(searchers):

@@ -129,8 +129,6 @@ def test_places_of_a_resampled_volume_are_seen_as_training_sees_them(tissue_volu
     # Neighbours lie half a stride of the encoder apart, in voxels of the volume.
     steps = np.diff(places.centres[:2], axis=0)[0]
     assert np.abs(steps).max() == np.asarray(tiny.stride).max() / 2
-    middle = places.blocks[0][tuple(n // 2 for n in places.blocks[0].shape)]
-    assert np.isfinite(middle)
     smooth = [np.abs(np.diff(block, axis=2)).mean() for block in places.blocks]
     sharp = watched_places([plain], tiny, (2, 2, 2), 64).blocks
     assert np.mean(smooth) < 0.8 * np.mean([np.abs(np.diff(b, axis=2)).mean() for b in sharp])
