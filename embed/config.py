@@ -57,6 +57,11 @@ class TrainConfig:
         learning_rate: at the peak, after warm-up; it then falls to zero along a cosine.
         warmup: share of the steps over which it rises.
         weight_decay: of AdamW, on kernels only.
+        loss: what partners are to be: nearer to each other than to any negative ("nt_xent"), or
+            the same ("invariance"), which takes `variance` beside it.
+        variance: weight of the variance term of VICReg on the projections; 1, with 0.04 of
+            covariance and `loss` "invariance", is VICReg.
+        covariance: weight of its covariance term.
         temperature: of the contrastive loss.
         decoupled: leaves the positive out of the denominator of the loss.
         ignore_cells: places of one block nearer than this many grid cells are no negatives.
@@ -66,6 +71,9 @@ class TrainConfig:
         read_filters: weight in the embedding, once training ends, of what those filters answer
             beside what was learnt; 0 leaves them out. They tell more of thick sections than what
             was learnt does, and nothing new of isotropic volumes.
+        keep_length: a constant laid beside the features before they are scaled to length 1, by
+            their mean length; probes read from it how long they were. 0 leaves it out; more than
+            1 helps probes little and makes similar what is not.
         projection: widths of the head between embedding and loss; it is thrown away after
             training, because what comes before it keeps more.
         at_once: blocks embedded at once, on each device; the backward pass embeds them again, so
@@ -79,12 +87,16 @@ class TrainConfig:
     learning_rate: float = 1e-3
     warmup: float = 0.05
     weight_decay: float = 1e-2
+    loss: Literal["nt_xent", "invariance"] = "nt_xent"
+    variance: float = 0.0
+    covariance: float = 0.0
     temperature: float = 0.2
     decoupled: bool = False
     ignore_cells: int = 3
     filters: float = 4.0
     filter_scales: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     read_filters: float = 0.0
+    keep_length: float = 1.0
     projection: tuple[int, ...] = (128, 64)
     at_once: int | None = None
     compute: Literal["float32", "bfloat16"] = "float32"
@@ -105,8 +117,16 @@ class TrainConfig:
                 "filters is at least 0 and names one or more filter_scales above 0; got "
                 f"{self.filters} and {self.filter_scales}"
             )
-        if not 0 <= self.read_filters < math.inf:
-            raise ConfigError(f"read_filters is a weight of at least 0; got {self.read_filters}")
+        for name in ("read_filters", "keep_length"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ConfigError(f"{name} is a weight of at least 0; got {value}")
+        if min(self.variance, self.covariance) < 0:
+            raise ConfigError(f"variance and covariance are weights of at least 0: {self}")
+        if self.loss == "invariance" and not self.variance:
+            raise ConfigError(
+                'with loss "invariance" and no variance all places would become one: set '
+                "train.variance, to 1 as VICReg does"
+            )
         if min(self.learning_rate, self.temperature) <= 0 or not 0 <= self.warmup < 1:
             raise ConfigError(f"learning_rate and temperature > 0, warmup in [0, 1): {self}")
 

@@ -10,7 +10,7 @@ from embed.checkpoint import FILE, TOLERANCE, TrainedEncoder, save_encoder
 from embed.config import RunConfig, read_config, save_config, to_json
 from embed.errors import DataError, MismatchError, StorageError
 from embed.learner import TrainState, calibrated
-from embed.readout import with_filters
+from embed.readout import with_filters, with_length
 from embed.reporting.config import ReportConfig
 from embed.reporting.page import FILE as PAGE
 from embed.reporting.reporter import Reporter, trained_on
@@ -140,6 +140,8 @@ def encoder_of(
     if config.train.read_filters:
         scales, weight = config.train.filter_scales, config.train.read_filters
         shape, params = with_filters(params, shape, views, scales, weight)
+    if config.train.keep_length and shape.embedding_dim > 1:  # else nothing else were left
+        params = with_length(params, shape, views, config.train.keep_length)
     return TrainedEncoder(
         shape,
         params,

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig, TrainConfig
-from embed.encoder import Encoder, EncoderConfig, unit
+from embed.encoder import Encoder, EncoderConfig
 from embed.errors import MismatchError
 from embed.filters import FilterBank
 
@@ -52,8 +52,7 @@ class Projection(nnx.Module):
     def __call__(self, x: Float[Array, "n dim"]) -> Float[Array, "n out"]:
         for layer in self.layers[:-1]:
             x = nnx.relu(layer(x))
-        x = self.layers[-1](x)
-        return unit(x)
+        return self.layers[-1](x)
 
 
 class Learner(nnx.Module):

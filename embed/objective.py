@@ -40,6 +40,30 @@ def nt_xent(
     return jnp.mean(total - partner)
 
 
+def invariance(a: Float[Array, "n dim"], b: Float[Array, "n dim"]) -> Float[Array, ""]:
+    """Mean squared difference between partners; without `variance` beside it, a point wins."""
+    return jnp.mean((a - b) ** 2)
+
+
+def variance(z: Float[Array, "n dim"]) -> Float[Array, ""]:
+    """By how much deviations fall short of 1, a mean over dimensions.
+
+    The variance term of VICReg (Bardes et al. 2022, arXiv 2105.04906).
+    """
+    return jnp.mean(jax.nn.relu(1 - jnp.sqrt(jnp.var(z, axis=0) + 1e-4)))
+
+
+def covariance(z: Float[Array, "n dim"]) -> Float[Array, ""]:
+    """Squared covariances of different dimensions, summed over pairs and divided by dimensions.
+
+    The covariance term of VICReg (ibid.).
+    """
+    n, dim = z.shape
+    centred = z - jnp.mean(z, axis=0, keepdims=True)
+    squared = (centred.T @ centred / (n - 1)) ** 2
+    return (jnp.sum(squared) - jnp.sum(jnp.diagonal(squared))) / dim
+
+
 def contrastive_accuracy(
     a: Float[Array, "n dim"], b: Float[Array, "n dim"], ignored: Bool[Array, "n n"] | None = None
 ) -> Float[Array, ""]:

@@ -4,6 +4,10 @@ Training compares places with their neighbours, and what neighbours do not share
 to the embedding: on which side of a membrane a place lies, how sharp it is right there. Classical
 filters say just that. So what they answer in the middle of the field of view is laid beside what
 was learnt, and the principal components of both make the embedding, which grows no longer by it.
+
+Scaling to length 1 loses the length of the features, too: how much there is of what they show. A
+constant laid beside them keeps it, since it becomes the smaller the longer they are. It takes the
+place of the direction in which places differ least.
 """
 
 import dataclasses
@@ -65,6 +69,40 @@ def with_filters(
     head.kernel[...] = jnp.asarray(np.asarray(head.kernel[...]) @ own, jnp.float32)
     encoder.filters.kernel[...] = jnp.asarray(kernel, jnp.float32)
     return wider, nnx.state(encoder, nnx.Param)
+
+
+def with_length(
+    params: PyTree[Array],
+    config: EncoderConfig,
+    views: Sequence[Float[np.ndarray, "view crop z y x"]],
+    share: float,
+) -> PyTree[Array]:
+    """Parameters of an encoder whose embeddings keep the length of its features.
+
+    Args:
+        params: of an encoder whose features have zero mean.
+        config: of that encoder.
+        views: blocks of voxels to take the length and the direction of least variance from.
+        share: length of the constant by the mean length of the features; above 0.
+
+    Returns:
+        New parameters; those given stay as they are.
+    """
+    graph, _ = nnx.split(nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0))), nnx.Param)
+    rows = _over(jax.jit(lambda blocks: nnx.merge(graph, params).features(blocks)), views)
+    least = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))[1][:, 0]
+    others = np.eye(len(least)) - np.outer(least, least)
+    constant = share * np.linalg.norm(rows @ others, axis=1).mean() * least
+    # Copies: merging shares the parameters, and those of the training state must stay.
+    encoder = nnx.merge(graph, jax.tree.map(jnp.array, params))
+    head, bias = encoder.head, encoder.head.bias
+    assert bias is not None
+    bias[...] = jnp.asarray(np.asarray(bias[...]) @ others + constant, jnp.float32)
+    head.kernel[...] = jnp.asarray(np.asarray(head.kernel[...]) @ others, jnp.float32)
+    if encoder.filters is not None:
+        kernel = encoder.filters.kernel
+        kernel[...] = jnp.asarray(np.asarray(kernel[...]) @ others, jnp.float32)
+    return nnx.state(encoder, nnx.Param)
 
 
 def _over(function: Callable[[Array], Array], views: Sequence[np.ndarray]) -> Rows:

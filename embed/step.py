@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from embed import objective
 from embed.artefacts import place_centres
 from embed.augment import change_grey
-from embed.config import RunConfig, VolumeConfig
+from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.devices import CROPS
 from embed.encoder import unit
 from embed.geometry import Zyx
@@ -79,13 +79,7 @@ def _make_train_step(config: RunConfig, mesh: Mesh | None) -> Step:
         found = embed_views(params["encoder"], views, keys, masks)
         a, b = unit(standardised(found.reshape(2, -1, found.shape[-1])))
         ignored = near | _alike(batch.groups, found.shape[2])
-        contrast = objective.nt_xent(
-            learner.projection(a),
-            learner.projection(b),
-            config.train.temperature,
-            ignored=ignored,
-            decoupled=config.train.decoupled,
-        )
+        contrast = _compared(config.train, learner.projection(a), learner.projection(b), ignored)
         filters = jnp.zeros(())
         if config.train.filters:
             # Of the views as they were cut: what noise and tone curves hide is to be guessed.
@@ -116,6 +110,28 @@ def _make_train_step(config: RunConfig, mesh: Mesh | None) -> Step:
         return TrainState(state.step + 1, params, opt_state, sums), metrics
 
     return train_step
+
+
+def _compared(
+    config: TrainConfig,
+    a: Float[Array, "n out"],
+    b: Float[Array, "n out"],
+    ignored: Bool[Array, "n n"],
+) -> Float[Array, ""]:
+    """The loss of the projections of two views."""
+    if config.loss == "nt_xent":
+        loss = objective.nt_xent(
+            unit(a), unit(b), config.temperature, ignored=ignored, decoupled=config.decoupled
+        )
+    else:
+        loss = objective.invariance(a, b)
+    for weight, term in (
+        (config.variance, objective.variance),
+        (config.covariance, objective.covariance),
+    ):
+        if weight:
+            loss += weight * (term(a) + term(b)) / 2
+    return loss
 
 
 def make_embed_views(config: RunConfig) -> EmbedViews:

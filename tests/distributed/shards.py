@@ -45,12 +45,19 @@ def run_and_die(atlas: Path, notes: Path, doomed: Box, shard: Box) -> Mark:
 
 
 def run_until_lost(atlas: Path, notes: Path, first: str, shard: Box) -> Mark:
-    """Waits, on every node but the first, for its node to be lost."""
+    """Waits, on every node but the first, for its node to be lost.
+
+    The first node waits for another to have begun: it could else do everything by itself.
+    """
     import ray
 
+    waiting = notes / "waiting"
     if ray.get_runtime_context().get_node_id() != first:
-        (notes / "waiting").write_text(str(os.getpid()))
+        waiting.write_text(str(os.getpid()))
         time.sleep(60)
+    until = time.monotonic() + 60
+    while not waiting.exists() and time.monotonic() < until:
+        time.sleep(0.05)
     return run_shard(atlas, shard)
 
 

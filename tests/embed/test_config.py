@@ -52,6 +52,21 @@ def test_a_setting_out_of_its_range_is_refused(change):
         TrainConfig(**change)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"loss": "invariance"}, "all places would become one"),
+        ({"variance": -1.0}, "at least 0"),
+        ({"covariance": -1.0}, "at least 0"),
+        ({"keep_length": -1.0}, "keep_length"),
+        ({"read_filters": float("nan")}, "read_filters"),
+    ],
+)
+def test_a_weight_that_makes_no_sense_is_refused(change, words):
+    with pytest.raises(ConfigError, match=words):
+        TrainConfig(**change)
+
+
 def test_a_run_needs_a_volume():
     with pytest.raises(ConfigError, match="--volume"):
         RunConfig(())

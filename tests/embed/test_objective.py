@@ -156,3 +156,26 @@ def test_a_small_temperature_does_not_overflow(pair, decoupled):
 
     assert np.isfinite(loss)
     assert np.isfinite(gradient).all()
+
+
+def test_the_terms_of_vicreg_equal_plain_loops(pair):
+    a, b = (np.asarray(z, np.float64) for z in pair)
+
+    differences = [(x - y) ** 2 for x, y in zip(a.ravel(), b.ravel(), strict=True)]
+    short = [max(0.0, 1 - math.sqrt(column.var() + 1e-4)) for column in a.T]
+    together = np.cov(a.T)
+    others = [together[i, j] ** 2 for i in range(DIM) for j in range(DIM) if i != j]
+
+    np.testing.assert_allclose(objective.invariance(*pair), np.mean(differences), rtol=1e-5)
+    np.testing.assert_allclose(objective.variance(pair[0]), np.mean(short), rtol=1e-5)
+    np.testing.assert_allclose(objective.covariance(pair[0]), sum(others) / DIM, rtol=1e-5)
+
+
+def test_a_point_has_finite_gradients_that_no_term_but_variance_minds():
+    point = jnp.ones((N, DIM))
+
+    value, gradient = jax.value_and_grad(objective.variance)(point)
+
+    assert value > 0.9
+    assert np.isfinite(gradient).all()
+    assert objective.invariance(point, point) == objective.covariance(point) == 0

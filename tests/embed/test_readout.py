@@ -8,7 +8,7 @@ from flax import nnx
 
 from embed.encoder import Encoder
 from embed.learner import calibrated
-from embed.readout import with_filters
+from embed.readout import with_filters, with_length
 from tests.embed.test_learner import features_of, of_length_one
 
 SCALES = (1.0, 2.0)
@@ -94,4 +94,39 @@ def test_what_it_gives_is_an_encoder_of_its_shape(calibrated_run):
 
     expected = nnx.state(Encoder(shape, rngs=nnx.Rngs(0)), nnx.Param)
     assert jax.tree.structure(made) == jax.tree.structure(expected)
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("filters", [False, True])
+def test_a_constant_keeps_the_length_of_features(calibrated_run, filters):
+    shape, params, views = calibrated_run
+    if filters:
+        shape, params = with_filters(params, shape, views, SCALES, weight=1.0)
+    before = features_of(shape, params, views)
+
+    made = with_length(params, shape, views, share=1.0)
+
+    after = features_of(shape, made, views)
+    constant = after.mean(axis=0)
+    size = np.linalg.norm(constant)
+    rest = after - np.outer(after @ constant / size**2, constant)
+    lengths = np.linalg.norm(rest, axis=1)
+    np.testing.assert_allclose(after @ constant / size, size, rtol=1e-3)  # in every place the same
+    np.testing.assert_allclose(size, lengths.mean(), rtol=1e-2)
+    least = np.linalg.eigvalsh(np.cov(before.T, ddof=0))[0]
+    lost = before.var(axis=0).sum() - after.var(axis=0).sum()
+    np.testing.assert_allclose(lost, least, rtol=1e-2)
+    # The embedding tells how long the features were.
+    kept = of_length_one(after) @ constant / size
+    np.testing.assert_allclose(kept, size / np.hypot(size, lengths), rtol=1e-3)
+
+
+def test_keeping_the_length_leaves_the_parameters_given_as_they_are(calibrated_run):
+    config, params, views = calibrated_run
+    before = jax.tree.map(np.array, params)
+
+    made = with_length(params, config, views, share=1.0)
+
+    assert jax.tree.structure(made) == jax.tree.structure(params)
+    assert all(map(np.array_equal, jax.tree.leaves(params), jax.tree.leaves(before)))
     assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {np.dtype(np.float32)}

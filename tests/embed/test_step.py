@@ -176,3 +176,18 @@ def test_embedding_a_few_blocks_at_a_time_changes_no_gradient(learnt):
         jax.tree.leaves(parts[0].opt_state), jax.tree.leaves(whole[0].opt_state), strict=True
     ):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_vicreg_trains_and_keeps_places_apart(learnt):
+    config, sampler, _, _ = learnt
+    vicreg = {"loss": "invariance", "variance": 1.0, "covariance": 0.04, "filters": 0.0}
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, **vicreg))
+    state, step = init_state(config), make_train_step(config)
+    found = []
+    for index in range(config.train.steps):
+        state, metrics = step(state, sampler.batch(index))
+        found.append(jax.device_get(metrics))
+
+    losses, accuracies = ([float(m[k]) for m in found] for k in ("loss", "accuracy"))
+    assert np.mean(losses[-5:]) < 0.95 * np.mean(losses[:5])
+    assert np.mean(accuracies[-5:]) > 4 / (4 * 27)

@@ -1,0 +1,68 @@
+"""Scores where recipes may be chosen: on parts of P-LUC and P-VNC that no score is taken from."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from embed.checkpoint import TrainedEncoder
+from embed.encoder import EncoderConfig
+from embed.evaluation import protocol_luc, protocol_vnc
+from embed.evaluation.candidate import Candidate
+from embed.evaluation.features import Features
+from embed.evaluation.protocol import Protocol
+from embed.geometry import Zyx
+
+Scored = Callable[[TrainedEncoder], dict[str, float]]
+
+
+def scorer(
+    data: Path, config: EncoderConfig, seeds: Sequence[int], *, test: bool = False
+) -> Scored:
+    """Scores encoders of one shape: on P-LUC if its voxels are cubes, else on P-VNC.
+
+    Args:
+        data: the folder of the volumes.
+        config: of the encoders.
+        seeds: to take means over.
+        test: score where the protocols do, not where recipes may be chosen.
+    """
+    isotropic = len({*config.voxel_size_nm}) == 1
+    task, rows = (_luc if isotropic else _vnc)(data, config.fov, test)
+
+    def scored(encoder: TrainedEncoder) -> dict[str, float]:
+        candidate = Candidate(encoder, task)
+        found = Features(candidate.embeddings()[rows], is_embedding=True)
+        chosen = dataclasses.replace(task, places=task.places.take(rows), **_labels(task, rows))
+        means = {k: float(np.mean(v)) for k, v in chosen.score(found, seeds).items()}
+        return means | candidate.stability(0)
+
+    return scored
+
+
+def _luc(data: Path, fov: Zyx, test: bool) -> tuple[Protocol, np.ndarray]:
+    """The training block in two, a field of view apart: y < 90 and y >= 123."""
+    task = protocol_luc.prepare(data, fov)
+    if test:
+        return task, np.arange(len(task.places))
+    y = task.places.voxels[: task.counts["train"], 1]
+    parts = np.flatnonzero(y < 90), np.flatnonzero(y >= 90 + fov[1])
+    counts = dict(zip(("train", "test"), map(len, parts), strict=True))
+    return dataclasses.replace(task, counts=counts), np.concatenate(parts)
+
+
+def _vnc(data: Path, fov: Zyx, test: bool) -> tuple[Protocol, np.ndarray]:
+    """The sections that choose the strength of regularisation choose this, too."""
+    task = protocol_vnc.prepare(data, fov)
+    train, choose, _ = (task.counts[name] for name in ("train", "choose", "test"))
+    if test:
+        return task, np.arange(len(task.places))
+    counts = {"train": train, "choose": choose, "test": choose}
+    known = np.arange(train + choose)
+    return dataclasses.replace(task, counts=counts), np.concatenate([known, known[train:]])
+
+
+def _labels(task: Protocol, rows: np.ndarray) -> dict[str, np.ndarray]:
+    name = "positive" if isinstance(task, protocol_luc.Mitochondria) else "labels"
+    return {name: getattr(task, name)[rows]}
