@@ -7,7 +7,7 @@ starts from. 2,000 steps at a third of the learning rate: about a quarter of an 
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(VolumeConfig("em.ome.zarr"),),

@@ -8,7 +8,7 @@ chance.
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(VolumeConfig("sample"),),

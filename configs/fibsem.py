@@ -7,7 +7,7 @@ cores. It sees 330 nm and steps 80 nm. Its score has not been measured.
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(VolumeConfig("sample"),),

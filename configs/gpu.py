@@ -10,7 +10,7 @@ scores have been measured on a GPU.
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(VolumeConfig("em.ome.zarr"),),

@@ -11,7 +11,7 @@ Neither memory nor time nor scores have been measured on a GPU.
 import dataclasses
 
 from embed.config import load_preset
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 _ONE = load_preset("gpu")
 

@@ -10,7 +10,7 @@ fib25_b only z < 120 is used, so that P-FIB can test on the rest.
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(

@@ -7,10 +7,10 @@ averaged to a section), which lie in the folder `volumes` of the directory it is
 3 sections of 325 x 325 nm and steps one section or 40 nm.
 """
 
-from embed.augment import AugmentConfig
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.sampling import SamplingConfig
+from embed.training.augment import AugmentConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(

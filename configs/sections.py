@@ -7,10 +7,10 @@ Kernels and strides are flat: the encoder sees 3 sections of 300 x 300 nm and st
 `--encoder.voxel-size-nm`, for example 30 6 6. 3,000 steps, some 25 minutes on two cores.
 """
 
-from embed.augment import AugmentConfig
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.sampling import SamplingConfig
+from embed.training.augment import AugmentConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(VolumeConfig("em.ome.zarr"),),

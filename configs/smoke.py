@@ -7,7 +7,7 @@ Half a minute on two cores, most of it compiling. Expect a falling loss and noth
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(VolumeConfig("sample"),),

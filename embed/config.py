@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from embed.augment import AugmentConfig
 from embed.encoder import EncoderConfig
 from embed.errors import ConfigError, DataError, NotFoundError
-from embed.sampling import SamplingConfig
 from embed.storage import read_json, write_json
+from embed.training.augment import AugmentConfig
+from embed.training.sampling import SamplingConfig
 
 XyzRange = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 

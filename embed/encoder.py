@@ -51,7 +51,8 @@ class EncoderConfig:
         embedding_dim: length of the embedding.
         filters: scales of classical filters whose responses in the middle of the field of view the
             embedding reads beside the stages, as standard deviations in edges of the shortest voxel
-            axis; they keep the local detail that neighbours do not share (see `embed.readout`).
+            axis; they keep the local detail that neighbours do not share, see
+            `embed.training.readout`.
     """
 
     voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)

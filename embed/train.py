@@ -12,17 +12,17 @@ from pathlib import Path
 import jax
 from jax.sharding import Mesh
 
-from embed import hosts
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig
-from embed.devices import make_mesh, on_every_device, own_crops, spread
 from embed.errors import DataError
-from embed.keeper import Keeper
-from embed.learner import TrainState, init_state, started_from, zero_metrics
 from embed.reporting.config import ReportConfig
 from embed.reporting.starvation import Starvation
-from embed.sampling import PairSampler, TrainingVolume
-from embed.step import make_train_step
+from embed.training import hosts
+from embed.training.devices import make_mesh, on_every_device, own_crops, spread
+from embed.training.keeper import Keeper
+from embed.training.learner import TrainState, init_state, started_from, zero_metrics
+from embed.training.sampling import PairSampler, TrainingVolume
+from embed.training.step import make_train_step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import tyro
 
-from embed import hosts
-from embed.augment import AugmentConfig
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig, TrainConfig, VolumeConfig, load_preset
 from embed.encoder import EncoderConfig
@@ -19,9 +17,11 @@ from embed.pretrained import ADAPT, find_encoder, like_encoder
 from embed.reporting.config import ReportConfig
 from embed.reporting.figures import main_figures, read_figures
 from embed.reporting.page import FILE as PAGE
-from embed.sampling import SamplingConfig
 from embed.train import Progress, fit
-from embed.training_volumes import open_nearest, open_training_volumes
+from embed.training import hosts
+from embed.training.augment import AugmentConfig
+from embed.training.sampling import SamplingConfig
+from embed.training.volumes import open_nearest, open_training_volumes
 from serve.arguments import HELP, Axes, Flag, Region, Size, Word, call, parse_box, parse_voxel_size
 from serve.console import note, print_json, progress, say
 from serve.stopping import Stopped, arrivals

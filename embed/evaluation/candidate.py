@@ -6,7 +6,6 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from embed.augment import AugmentConfig, change_grey
 from embed.backends.choice import open_backend
 from embed.checkpoint import TrainedEncoder
 from embed.dense import embed_grid
@@ -15,7 +14,8 @@ from embed.evaluation import bodies
 from embed.evaluation.places import Places
 from embed.evaluation.protocol import Protocol
 from embed.normaliser import measure
-from embed.symmetry import symmetry_table, turn
+from embed.training.augment import AugmentConfig, change_grey
+from embed.training.symmetry import symmetry_table, turn
 
 _BATCH = 128
 _CHANGES = 2

@@ -13,7 +13,7 @@ from embed.geometry import Box, Zyx, zyx
 from embed.reporting.config import ReportConfig
 from embed.reporting.places import Places, grid_over, take_places, together
 from embed.samples import locate
-from embed.sampling import TrainingVolume
+from embed.training.sampling import TrainingVolume
 from embed.volume import Volume, open_volume
 
 SIZES = (5, 25, 100)

@@ -11,8 +11,8 @@ from jaxtyping import Float, Float32, Int
 from embed.encoder import EncoderConfig
 from embed.errors import DataError
 from embed.geometry import Box, Grid, Zyx, zyx
-from embed.sampling import TrainingVolume
-from embed.zoom import resampled
+from embed.training.sampling import TrainingVolume
+from embed.training.zoom import resampled
 
 # Blocks with less spread (in deviations of the volume) show no tissue.
 _FLAT = 0.05

@@ -21,8 +21,8 @@ from embed.reporting.page import SHEETS, write_page
 from embed.reporting.places import watched_places
 from embed.reporting.sheet import choose_queries, draw_sheet, find_rows
 from embed.reporting.watch import Embedded, Embedder, look_at
-from embed.sampling import TrainingVolume
 from embed.storage import write_bytes
+from embed.training.sampling import TrainingVolume
 
 
 class Reporter:

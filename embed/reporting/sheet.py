@@ -13,7 +13,7 @@ from embed.evaluation.retrieval import far_enough, separated
 from embed.geometry import Zyx, ZyxFloat
 from embed.reporting.places import Places
 from embed.reporting.slices import XY, XZ, ZY, Window, draw_slice
-from embed.sampling import TrainingVolume
+from embed.training.sampling import TrainingVolume
 
 # A slice shows the field of view and as much again around it, for context.
 _REACH = 2.0

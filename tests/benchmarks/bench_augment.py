@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from embed.augment import AugmentConfig, change_grey
-from embed.symmetry import symmetry_table, turn, turn_back
+from embed.training.augment import AugmentConfig, change_grey
+from embed.training.symmetry import symmetry_table, turn, turn_back
 
 ROUNDS = 5
 BLOCKS = 16

@@ -17,10 +17,10 @@ import json
 from pathlib import Path
 
 from embed.config import read_config
-from embed.keeper import encoder_of
-from embed.learner import init_state
-from embed.resume import TrainingStates
-from embed.training_volumes import open_training_volumes
+from embed.training.keeper import encoder_of
+from embed.training.learner import init_state
+from embed.training.resume import TrainingStates
+from embed.training.volumes import open_training_volumes
 from tests.benchmarks.bench_suggestions import DATA
 from tests.benchmarks.validation import scorer
 

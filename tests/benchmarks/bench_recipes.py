@@ -23,7 +23,7 @@ from embed.config import RunConfig, VolumeConfig, load_preset
 from embed.encoder import EncoderConfig, Stage
 from embed.reporting.config import ReportConfig
 from embed.train import fit
-from embed.training_volumes import open_training_volumes
+from embed.training.volumes import open_training_volumes
 from tests.benchmarks.bench_suggestions import DATA
 from tests.benchmarks.validation import scorer
 

@@ -23,9 +23,9 @@ from flax import nnx
 
 from embed.config import RunConfig, load_preset
 from embed.encoder import Encoder, EncoderConfig
-from embed.learner import init_state
-from embed.sampling import Batch
-from embed.step import make_train_step
+from embed.training.learner import init_state
+from embed.training.sampling import Batch
+from embed.training.step import make_train_step
 from tests.benchmarks.torch_encoder import TorchEncoder
 
 ROUNDS = 7

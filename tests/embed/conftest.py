@@ -14,11 +14,11 @@ from embed.checkpoint import TrainedEncoder, random_encoder
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
 from embed.geometry import Box, ZyxFloat
-from embed.learner import TrainState, init_state
 from embed.normaliser import measure
 from embed.samples import PATH
-from embed.sampling import PairSampler, SamplingConfig, TrainingVolume
-from embed.step import make_train_step
+from embed.training.learner import TrainState, init_state
+from embed.training.sampling import PairSampler, SamplingConfig, TrainingVolume
+from embed.training.step import make_train_step
 from embed.volume import Volume, open_volume
 
 TINY = EncoderConfig(

@@ -16,12 +16,12 @@ import pytest
 from embed.checkpoint import load_encoder
 from embed.config import VolumeConfig, read_config, save_config
 from embed.errors import DataError, MismatchError
-from embed.learner import init_state
 from embed.normaliser import measure
-from embed.resume import TrainingStates
-from embed.sampling import TrainingVolume
 from embed.train import fit
-from embed.training_volumes import open_training_volumes
+from embed.training.learner import init_state
+from embed.training.resume import TrainingStates
+from embed.training.sampling import TrainingVolume
+from embed.training.volumes import open_training_volumes
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,7 +153,7 @@ from pathlib import Path
 from embed.config import read_config
 from embed.errors import StorageError
 from embed.train import fit
-from embed.training_volumes import open_training_volumes
+from embed.training.volumes import open_training_volumes
 
 source, run, full = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "full"
 config = read_config(source)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from embed.config import RunConfig, VolumeConfig
-from embed.sampling import TrainingVolume
 from embed.train import fit
-from embed.training_volumes import open_training_volumes
+from embed.training.sampling import TrainingVolume
+from embed.training.volumes import open_training_volumes
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from embed.errors import DataError
 from embed.reporting import watch
 from embed.reporting.config import ReportConfig
 from embed.reporting.journal import Journal
-from embed.resume import TrainingStates
 from embed.train import fit
+from embed.training.resume import TrainingStates
 
 
 def latest(run):

@@ -10,7 +10,7 @@ from embed.geometry import Box
 from embed.normaliser import measure
 from embed.reporting.config import ReportConfig
 from embed.reporting.labelled import labelled_places, open_labels
-from embed.sampling import TrainingVolume
+from embed.training.sampling import TrainingVolume
 
 CELLS = (3, 3, 3)
 

@@ -9,7 +9,7 @@ from embed.errors import DataError
 from embed.geometry import Box, zyx
 from embed.normaliser import Normaliser, measure
 from embed.reporting.places import take_places, watched_places
-from embed.sampling import TrainingVolume
+from embed.training.sampling import TrainingVolume
 
 CELLS = (2, 2, 3)
 

@@ -15,7 +15,7 @@ from embed.reporting.config import ReportConfig
 from embed.reporting.figures import main_figures, read_figures
 from embed.reporting.journal import Journal
 from embed.train import fit
-from embed.training_volumes import open_training_volumes
+from embed.training.volumes import open_training_volumes
 
 
 class Page(HTMLParser):

@@ -12,7 +12,7 @@ from embed.normaliser import Normaliser, measure
 from embed.reporting.places import watched_places
 from embed.reporting.sheet import choose_queries, draw_sheet, find_rows, seen_nm
 from embed.reporting.slices import XY, XZ, ZY, Window, draw_slice
-from embed.sampling import TrainingVolume
+from embed.training.sampling import TrainingVolume
 
 
 class AsTheyAre(Normaliser):

@@ -1,4 +1,4 @@
-"""Tests of embed/sampling.py: which blocks a step sees."""
+"""Tests of embed/training/sampling.py: which blocks a step sees."""
 
 import dataclasses
 import threading
@@ -10,7 +10,7 @@ from embed.encoder import EncoderConfig, Stage
 from embed.errors import ConfigError, DataError
 from embed.geometry import Box
 from embed.normaliser import Normaliser, measure
-from embed.sampling import PairSampler, SamplingConfig, TrainingVolume
+from embed.training.sampling import PairSampler, SamplingConfig, TrainingVolume
 
 CONFIG = SamplingConfig(crops=3, places=(2, 2, 2), shift_nm=40.0)
 FLAT = EncoderConfig(

@@ -1,4 +1,4 @@
-"""Tests of embed/step.py: what a step compares, and that it learns."""
+"""Tests of embed/training/step.py: what a step compares, and that it learns."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from embed.augment import AugmentConfig
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.learner import METRICS, init_state, zero_metrics
-from embed.sampling import Batch, SamplingConfig
-from embed.step import make_train_step, near_places
-from embed.symmetry import symmetry_table
+from embed.training.augment import AugmentConfig
+from embed.training.learner import METRICS, init_state, zero_metrics
+from embed.training.sampling import Batch, SamplingConfig
+from embed.training.step import make_train_step, near_places
+from embed.training.symmetry import symmetry_table
 
 UNCHANGED = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 ISOTROPIC = EncoderConfig(

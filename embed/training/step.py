@@ -18,14 +18,14 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from embed import objective
-from embed.artefacts import place_centres
-from embed.augment import change_grey
 from embed.config import RunConfig, TrainConfig, VolumeConfig
-from embed.devices import CROPS
 from embed.encoder import unit
 from embed.geometry import Zyx
-from embed.learner import (
+from embed.training import objective
+from embed.training.artefacts import place_centres
+from embed.training.augment import change_grey
+from embed.training.devices import CROPS
+from embed.training.learner import (
     Learner,
     Metrics,
     TrainState,
@@ -33,8 +33,8 @@ from embed.learner import (
     make_optimizer,
     standardised,
 )
-from embed.sampling import Batch
-from embed.symmetry import symmetry_table, turn, turn_back
+from embed.training.sampling import Batch
+from embed.training.symmetry import symmetry_table, turn, turn_back
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 Views = Float[Array, "view crop z y x"]

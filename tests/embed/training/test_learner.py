@@ -1,4 +1,4 @@
-"""Tests of embed/learner.py: the first state, and what is folded into the head at the end."""
+"""Tests of embed/training/learner.py: the first state, and what the head gets at the end."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from embed.encoder import Encoder
-from embed.learner import calibrated, init_state, standardised
+from embed.training.learner import calibrated, init_state, standardised
 
 
 def test_the_seed_decides_the_first_parameters(tiny_run):

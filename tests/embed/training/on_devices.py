@@ -1,6 +1,6 @@
 """A program for the tests of several devices: takes three steps and saves what came of them.
 
-    python -m tests.embed.on_devices OUT [COORDINATOR PROCESSES ID]
+    python -m tests.embed.training.on_devices OUT [COORDINATOR PROCESSES ID]
 
 The number of devices of a process is that of --xla_force_host_platform_device_count.
 """
@@ -12,11 +12,11 @@ import jax
 import numpy as np
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
-from embed.devices import make_mesh, on_every_device, own_crops, spread
 from embed.encoder import EncoderConfig, Stage
-from embed.learner import init_state
-from embed.sampling import Batch, SamplingConfig
-from embed.step import make_train_step
+from embed.training.devices import make_mesh, on_every_device, own_crops, spread
+from embed.training.learner import init_state
+from embed.training.sampling import Batch, SamplingConfig
+from embed.training.step import make_train_step
 
 CONFIG = RunConfig(
     volumes=(VolumeConfig("unused"),),

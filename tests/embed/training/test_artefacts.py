@@ -1,4 +1,4 @@
-"""Tests of embed/artefacts.py: sections that are lost, copied, moved and bent as they should be."""
+"""Tests of embed/training/artefacts.py: sections lost, copied, moved and bent as they should be."""
 
 import functools
 from itertools import pairwise
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from embed.artefacts import (
+from embed.encoder import EncoderConfig
+from embed.errors import ConfigError
+from embed.training.artefacts import (
     cut_out,
     deform,
     displacement,
@@ -18,9 +20,7 @@ from embed.artefacts import (
     misalign,
     place_centres,
 )
-from embed.encoder import EncoderConfig
-from embed.errors import ConfigError
-from embed.noise import seeds
+from embed.training.noise import seeds
 
 SHAPE = (6, 12, 14)
 GREY = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)

@@ -1,7 +1,7 @@
 """Views of a block of grey values: pure JAX, key first, one block at a time (use under vmap).
 
-Symmetries, which move places about, are in `embed.symmetry`; what is done to sections is in
-`embed.artefacts`.
+Symmetries, which move places about, are in `embed.training.symmetry`; what is done to sections is
+in `embed.training.artefacts`.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from embed import artefacts
-from embed.artefacts import Centres
 from embed.errors import ConfigError
-from embed.noise import happens, seeds, signed, uniform, white
+from embed.training import artefacts
+from embed.training.artefacts import Centres
+from embed.training.noise import happens, seeds, signed, uniform, white
 
 
 @dataclasses.dataclass(frozen=True)

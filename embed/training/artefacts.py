@@ -1,8 +1,8 @@
 """What cutting, imaging and aligning do to sections: pure JAX, one block at a time.
 
 Sections are the planes of axis z. Every function is one change, drawn from a seed of its own (see
-`embed.noise`); it keeps shape and type, and is for use under `jax.vmap`. Beyond the edges of a
-section lies its mirror image, so no margin is needed.
+`embed.training.noise`); it keeps shape and type, and is for use under `jax.vmap`. Beyond the edges
+of a section lies its mirror image, so no margin is needed.
 
 The kinds of artefact are those of Lee et al., "Superhuman accuracy on the SNEMI3D connectomics
 challenge", 2017, arXiv:1706.00120, and of gunpowder (https://funkelab.github.io/gunpowder).
@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from embed.errors import ConfigError
 from embed.geometry import Zyx
-from embed.noise import signed, uniform, white
+from embed.training.noise import signed, uniform, white
 
 Centres = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """Voxels along z, along y and along x that are the centres of a grid of fields of view."""

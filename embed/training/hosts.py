@@ -1,7 +1,7 @@
 """The hosts that train together: how they join, and what the first of them decides for all.
 
-Every host computes its share of each step (`embed.devices`). Only the first one writes, so the
-others need no sight of the run; where it decides or fails, all do as it does.
+Every host computes its share of each step (`embed.training.devices`). Only the first one writes, so
+the others need no sight of the run; where it decides or fails, all do as it does.
 """
 
 import re

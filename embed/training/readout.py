@@ -43,7 +43,7 @@ def with_filters(
 
     Args:
         params: of an encoder that reads no filters, whose features have zero mean and unit
-            deviation (`embed.learner.calibrated`).
+            deviation (`embed.training.learner.calibrated`).
         config: of that encoder.
         views: blocks of voxels to take means, deviations and components from.
         scales: of the filters, see `EncoderConfig.filters`.

@@ -1,4 +1,4 @@
-"""Tests of embed/sampling.py where volumes have a segmentation."""
+"""Tests of embed/training/sampling.py where volumes have a segmentation."""
 
 import dataclasses
 import itertools
@@ -8,8 +8,8 @@ import pytest
 
 from embed.errors import ConfigError
 from embed.normaliser import Normaliser
-from embed.sampling import PairSampler, SamplingConfig, TrainingVolume
-from embed.segment_pairs import SegmentSampling
+from embed.training.sampling import PairSampler, SamplingConfig, TrainingVolume
+from embed.training.segment_pairs import SegmentSampling
 from tests import tubes
 
 ALONG = SamplingConfig(

@@ -1,4 +1,4 @@
-"""Tests of embed/hosts.py, by `voxkin train` on two hosts, which are two processes here."""
+"""Tests of embed/training/hosts.py, by `voxkin train` on two hosts, here two processes."""
 
 import json
 import os
@@ -13,16 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from embed import hosts
 from embed.checkpoint import load_encoder
 from embed.errors import ConfigError
+from embed.training import hosts
 from tests.conftest import FAST_TO_COMPILE
-from tests.embed.test_devices import ROOT, free_port
+from tests.embed.training.test_devices import ROOT, free_port
 
 PRESET = """
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.sampling import SamplingConfig
+from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
     volumes=(VolumeConfig({volume!r}),),

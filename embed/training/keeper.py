@@ -9,14 +9,14 @@ from typing import Any
 from embed.checkpoint import FILE, TOLERANCE, TrainedEncoder, save_encoder
 from embed.config import RunConfig, read_config, save_config, to_json
 from embed.errors import DataError, MismatchError, StorageError
-from embed.learner import TrainState, calibrated
-from embed.readout import with_filters, with_length
 from embed.reporting.config import ReportConfig
 from embed.reporting.page import FILE as PAGE
 from embed.reporting.reporter import Reporter, trained_on
-from embed.resume import TrainingStates
-from embed.sampling import PairSampler, TrainingVolume
 from embed.storage import is_free
+from embed.training.learner import TrainState, calibrated
+from embed.training.readout import with_filters, with_length
+from embed.training.resume import TrainingStates
+from embed.training.sampling import PairSampler, TrainingVolume
 
 # Some ten thousand places: mean and deviation are then good to one per cent.
 _CALIBRATION_STEPS = 20

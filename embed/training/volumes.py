@@ -8,7 +8,7 @@ from embed.errors import MismatchError, OutOfBoundsError, VolumeError
 from embed.geometry import Box, ZyxFloat, thin_axes, zyx_float
 from embed.normaliser import measure
 from embed.samples import locate
-from embed.sampling import TrainingVolume
+from embed.training.sampling import TrainingVolume
 from embed.volume import Volume, open_volume
 
 

@@ -1,4 +1,4 @@
-"""Tests of embed/resume.py: whole states or none."""
+"""Tests of embed/training/resume.py: whole states or none."""
 
 import shutil
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embed.errors import DataError, StorageError
-from embed.resume import TrainingStates
+from embed.training.resume import TrainingStates
 
 
 def state(seed, size=300):

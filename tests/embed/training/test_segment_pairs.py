@@ -1,4 +1,4 @@
-"""Tests of embed/segment_pairs.py: distances, neighbours, masks, and what is refused."""
+"""Tests of embed/training/segment_pairs.py: distances, neighbours, masks, and what is refused."""
 
 import dataclasses
 import itertools
@@ -8,8 +8,8 @@ import pytest
 
 from embed.errors import ConfigError, DataError
 from embed.geometry import Box
-from embed.segment_pairs import SegmentPairs, SegmentSampling
 from embed.segments import moved
+from embed.training.segment_pairs import SegmentPairs, SegmentSampling
 from embed.volume import open_volume
 from tests.tubes import SHAPE, positions, tubes
 

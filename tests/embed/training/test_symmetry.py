@@ -1,4 +1,4 @@
-"""Tests of embed/symmetry.py: which symmetries a grid has, and that they can be undone."""
+"""Tests of embed/training/symmetry.py: which symmetries a grid has, and that they can be undone."""
 
 import functools
 import itertools
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from embed.symmetry import symmetry_table, turn, turn_back
+from embed.training.symmetry import symmetry_table, turn, turn_back
 
 # Compiled once for every symmetry of one shape.
 turned, turned_back = jax.jit(turn), jax.jit(turn_back)

@@ -1,11 +1,11 @@
-"""Tests of embed/noise.py: cheap random numbers that are still random enough for images."""
+"""Tests of embed/training/noise.py: cheap random numbers, random enough for images."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from embed.noise import happens, seeds, signed, uniform, white, words
+from embed.training.noise import happens, seeds, signed, uniform, white, words
 
 SHAPE = (64, 64, 64)
 COUNT = 64**3

@@ -1,4 +1,4 @@
-"""Tests of embed/devices.py: training on several devices and hosts is training on one."""
+"""Tests of embed/training/devices.py: training on several devices and hosts is training on one."""
 
 import os
 import socket
@@ -9,17 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embed.devices import make_mesh, own_crops, spread
 from embed.errors import ConfigError
-from embed.sampling import Batch
+from embed.training.devices import make_mesh, own_crops, spread
+from embed.training.sampling import Batch
 from tests.conftest import FAST_TO_COMPILE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def start(out, devices, *distributed):
     flags = f"{FAST_TO_COMPILE} --xla_force_host_platform_device_count={devices}"
-    command = [sys.executable, "-m", "tests.embed.on_devices", str(out), *map(str, distributed)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.embed.training.on_devices",
+        str(out),
+        *map(str, distributed),
+    ]
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=ROOT, env=environment, **pipe)

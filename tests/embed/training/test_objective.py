@@ -1,4 +1,4 @@
-"""Tests of embed/objective.py against plain loops."""
+"""Tests of embed/training/objective.py against plain loops."""
 
 import math
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from embed import objective
 from embed.encoder import unit
+from embed.training import objective
 
 N, DIM = 6, 4
 

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PyTree
 
 from embed.errors import ConfigError
-from embed.sampling import Batch
+from embed.training.sampling import Batch
 
 CROPS = "crop"
 

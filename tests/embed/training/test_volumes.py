@@ -1,4 +1,4 @@
-"""Tests of embed/training_volumes.py: what a run is configured for, checked before it starts."""
+"""Tests of embed/training/volumes.py: what a run is configured for, checked before it starts."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import pytest
 from embed.config import VolumeConfig
 from embed.errors import DataError, MismatchError, OutOfBoundsError, VolumeError
 from embed.geometry import Box
-from embed.training_volumes import open_training_volumes
+from embed.training.volumes import open_training_volumes
 from tests import tubes
 
 

@@ -19,9 +19,9 @@ from embed.encoder import EncoderConfig
 from embed.errors import ConfigError, DataError
 from embed.geometry import Box, Zyx, ZyxFloat, thin_axes, zyx
 from embed.normaliser import Normaliser
-from embed.segment_pairs import Pair, SegmentPairs, SegmentSampling
+from embed.training.segment_pairs import Pair, SegmentPairs, SegmentSampling
+from embed.training.zoom import resampled
 from embed.volume import Volume
-from embed.zoom import resampled
 
 # Blocks with less spread than this (in deviations) are void; one in ten thousand of a real one is.
 _FLAT = 0.05

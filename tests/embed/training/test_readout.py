@@ -1,4 +1,4 @@
-"""Tests of embed/readout.py: classical filters beside what was learnt, in an embedding as long."""
+"""Tests of embed/training/readout.py: what is laid beside what was learnt."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,9 @@ import pytest
 from flax import nnx
 
 from embed.encoder import Encoder
-from embed.learner import calibrated
-from embed.readout import with_filters, with_length
-from tests.embed.test_learner import features_of, of_length_one
+from embed.training.learner import calibrated
+from embed.training.readout import with_filters, with_length
+from tests.embed.training.test_learner import features_of, of_length_one
 
 SCALES = (1.0, 2.0)
 

@@ -1,10 +1,10 @@
-"""Tests of embed/zoom.py against scipy and plain means."""
+"""Tests of embed/training/zoom.py against scipy and plain means."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from embed.zoom import resampled
+from embed.training.zoom import resampled
 
 BLOCK = np.random.default_rng(0).normal(size=(5, 12, 9)).astype(np.float32)
 

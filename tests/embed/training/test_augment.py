@@ -1,4 +1,4 @@
-"""Tests of embed/augment.py: grey values that change as the settings say, and stay sane."""
+"""Tests of embed/training/augment.py: grey values change as the settings say, and stay sane."""
 
 import dataclasses
 import functools
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import convolve1d
 
-from embed.artefacts import Centres
-from embed.augment import _DRAWS, _RULES, AugmentConfig, change_grey
 from embed.errors import ConfigError
+from embed.training.artefacts import Centres
+from embed.training.augment import _DRAWS, _RULES, AugmentConfig, change_grey
 
 STRENGTHS = {
     "contrast": 0.3,

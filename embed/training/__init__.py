@@ -1,0 +1,1 @@
+"""Training: what is cut and changed, what is compared, what is kept; `embed.train` is the loop."""
