@@ -117,7 +117,9 @@ def main() -> None:
 def configured(kind: str, change: Mapping[str, Any], steps: int, data: Path) -> RunConfig:
     """The preset of a kind with some settings changed and its volumes found in `data`."""
     config = load_preset(f"pretrained_{kind}")
-    config = _set(config, {"train.steps": steps, "sampling.crops": _CROPS} | dict(change))
+    # What is laid beside what was learnt would only blur what recipes learn.
+    plain = {"train.steps": steps, "sampling.crops": _CROPS, "train.keep_length": 0.0}
+    config = _set(config, plain | dict(change))
     volumes = (
         dataclasses.replace(v, source=str(data / Path(v.source).name)) for v in config.volumes
     )

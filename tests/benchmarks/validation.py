@@ -18,7 +18,12 @@ Scored = Callable[[TrainedEncoder], dict[str, float]]
 
 
 def scorer(
-    data: Path, config: EncoderConfig, seeds: Sequence[int], *, test: bool = False
+    data: Path,
+    config: EncoderConfig,
+    seeds: Sequence[int],
+    *,
+    test: bool = False,
+    room: Zyx | None = None,
 ) -> Scored:
     """Scores encoders of one shape: on P-LUC if its voxels are cubes, else on P-VNC.
 
@@ -27,9 +32,15 @@ def scorer(
         config: of the encoders.
         seeds: to take means over.
         test: score where the protocols do, not where recipes may be chosen.
+        room: score only places with room for a field of view of so many voxels (ZYX) around them,
+            to compare encoders that see more with those that see less.
     """
     isotropic = len({*config.voxel_size_nm}) == 1
-    task, rows = (_luc if isotropic else _vnc)(data, config.fov, test)
+    prepared = _luc if isotropic else _vnc
+    task, rows = prepared(data, config.fov, test)
+    if room is not None:
+        assert isotropic, "fields of view are compared on P-LUC"
+        task, rows = _with_room(task, rows, prepared(data, room, test))
 
     def scored(encoder: TrainedEncoder) -> dict[str, float]:
         candidate = Candidate(encoder, task)
@@ -50,6 +61,16 @@ def _luc(data: Path, fov: Zyx, test: bool) -> tuple[Protocol, np.ndarray]:
     parts = np.flatnonzero(y < 90), np.flatnonzero(y >= 90 + fov[1])
     counts = dict(zip(("train", "test"), map(len, parts), strict=True))
     return dataclasses.replace(task, counts=counts), np.concatenate(parts)
+
+
+def _with_room(
+    task: Protocol, rows: np.ndarray, larger: tuple[Protocol, np.ndarray]
+) -> tuple[Protocol, np.ndarray]:
+    """Those of the rows that a larger field of view leaves, in its blocks."""
+    at = {tuple(voxel): row for row, voxel in enumerate(task.places.voxels.tolist())}
+    theirs, kept = larger
+    rows = np.array([at[tuple(voxel)] for voxel in theirs.places.voxels[kept].tolist()])
+    return dataclasses.replace(task, counts=theirs.counts), rows
 
 
 def _vnc(data: Path, fov: Zyx, test: bool) -> tuple[Protocol, np.ndarray]:

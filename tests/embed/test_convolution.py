@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from embed import convolution
 from embed.convolution import _as_matrix_product, convolve
 
 CASES = [
@@ -37,6 +38,13 @@ def compiled(function, stride):
     return jax.jit(lambda x, kernel: function(x, kernel, stride))
 
 
+@pytest.fixture(params=[1, 1500, 2**21], ids="{} bytes at once".format)
+def at_once(request, monkeypatch):
+    """One block at a time, a few, all of them."""
+    monkeypatch.setattr(convolution, "_AT_ONCE", request.param)
+
+
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("case", CASES)
 def test_the_matrix_product_equals_the_convolution_of_xla(case):
     x, kernel, stride = arrays(case)
@@ -48,7 +56,8 @@ def test_the_matrix_product_equals_the_convolution_of_xla(case):
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", CASES[1:4])
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("case", [*CASES[1:4], CASES[6]])
 def test_its_gradients_equal_those_of_xla(case):
     x, kernel, stride = arrays(case)
 
@@ -82,3 +91,12 @@ def test_it_computes_in_the_type_of_its_input():
     assert halved.dtype == jnp.bfloat16
     exact = compiled(xla, stride)(x, kernel)
     np.testing.assert_allclose(np.asarray(halved, np.float32), exact, atol=0.3)
+
+
+def test_gradients_of_halved_numbers_are_summed_as_whole_ones(monkeypatch):
+    monkeypatch.setattr(convolution, "_AT_ONCE", 1)
+    x, kernel = jnp.ones((512, 2, 2, 2, 1), jnp.bfloat16), jnp.ones((2, 2, 2, 1, 1))
+
+    gradient = jax.jit(jax.grad(lambda kernel: convolve(x, kernel).sum().astype(jnp.float32)))
+
+    np.testing.assert_array_equal(gradient(kernel), 512)
