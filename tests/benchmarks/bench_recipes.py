@@ -6,8 +6,9 @@
 Trains every recipe from nothing for the same few steps with several seeds, and scores it where
 recipes may be chosen: on a part of the training block of P-LUC, or on sections 14 and 15 of P-VNC.
 What is in OUT already is not done again, so that a stopped run goes on, and several processes share
-the recipes out by `--only`. Prints means and standard deviations over the seeds; the last line is
-one JSON object. With the defaults a recipe and seed take some three minutes on one vCPU.
+the recipes out by `--only`. Prints means over the seeds and, seed by seed, the difference to the
+recipe as it is; the last line is one JSON object. With the defaults a recipe and seed take some two
+minutes on one vCPU.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from embed.training.volumes import open_training_volumes
 from tests.benchmarks.bench_suggestions import DATA
 from tests.benchmarks.validation import scorer
 
+_AS_IT_IS = "as it is"
 # Half of the preset's: twice the steps for the same time, and of few steps that is the better use.
 _CROPS = 4
 _COLUMNS = {
@@ -45,7 +47,7 @@ _PLAIN_GREY = {"augment.contrast": 0.0, "augment.brightness": 0.0, "augment.curv
 # What a recipe changes: settings by the names that the command line gives them.
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "isotropic": {
-        "as it is": {},
+        _AS_IT_IS: {},
         "shift 60 nm": {"sampling.shift_nm": 60.0},
         "shift 160 nm": {"sampling.shift_nm": 160.0},
         "shift 240 nm": {"sampling.shift_nm": 240.0},
@@ -74,7 +76,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "P-LUC's volume and all others": {"volumes": (*_LUCCHI, *_ALL)},
     },
     "sections": {
-        "as it is": {},
+        _AS_IT_IS: {},
         "reads no filters": {"train.read_filters": 0.0},
         "predicts and reads no filters": {"train.read_filters": 0.0, "train.filters": 0.0},
         "no section jitter": {"augment.section_jitter": 0.0},
@@ -99,19 +101,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--data", type=Path, default=DATA)
     asked = parser.parse_args()
-    report = {}
+    found: dict[str, list[dict[str, float]]] = {}
     for name, change in RECIPES[asked.kind].items():
         if asked.only and name not in asked.only:
             continue
         config = configured(asked.kind, change, asked.steps, asked.data)
-        runs = asked.out / f"{asked.kind}_{asked.steps}"
-        found = [
-            _scores(config, seed, runs / _slug(name), asked.data) for seed in range(asked.seeds)
-        ]
-        report[name] = _summary(found, (*_COLUMNS[asked.kind], "cpu_s"))
-        columns = (f"{k} {mean:.3f} ± {sd:.3f}" for k, (mean, sd) in report[name].items())
-        print(f"{name:32} " + "  ".join(columns), flush=True)
-    print(json.dumps(report))
+        runs = asked.out / f"{asked.kind}_{asked.steps}" / _slug(name)
+        found[name] = [_scores(config, seed, runs, asked.data) for seed in range(asked.seeds)]
+        told = _summary(found[name], found.get(_AS_IT_IS), _COLUMNS[asked.kind])
+        print(f"{name:32} " + "  ".join(f"{k} {v}" for k, v in told.items()), flush=True)
+    print(json.dumps(found))
 
 
 def configured(kind: str, change: Mapping[str, Any], steps: int, data: Path) -> RunConfig:
@@ -156,12 +155,17 @@ def _scores(config: RunConfig, seed: int, runs: Path, data: Path) -> dict[str, f
 
 
 def _summary(
-    found: list[dict[str, float]], columns: tuple[str, ...]
-) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation over seeds."""
-    values = {name: [scores[name] for scores in found] for name in columns}
-    spread = {k: statistics.stdev(v) if len(v) > 1 else 0.0 for k, v in values.items()}
-    return {k: (round(statistics.mean(v), 4), round(spread[k], 4)) for k, v in values.items()}
+    found: list[dict[str, float]], without: list[dict[str, float]] | None, columns: tuple[str, ...]
+) -> dict[str, str]:
+    """Mean over seeds, and what the change makes of each seed: mean and standard deviation."""
+    told = {}
+    for name in (*columns, "cpu_s"):
+        values = [scores[name] for scores in found]
+        told[name] = f"{statistics.mean(values):.3f}"
+        if without is not None and found is not without and len(values) > 1:
+            gains = [b - a[name] for a, b in zip(without, values, strict=True)]
+            told[name] += f" ({statistics.mean(gains):+.3f} ± {statistics.stdev(gains):.3f})"
+    return told
 
 
 def _names() -> list[str]:
