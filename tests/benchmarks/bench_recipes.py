@@ -1,7 +1,7 @@
 """What each part of the training recipe is worth: one change at a time, at equal compute.
 
     python -m tests.benchmarks.bench_recipes OUT [--kind sections] [--only NAME ...] [--seeds N]
-        [--steps N] [--data FOLDER]
+        [--steps N] [--room Z Y X] [--data FOLDER]
 
 Trains every recipe from nothing for the same few steps with several seeds, and scores it where
 recipes may be chosen: on a part of the training block of P-LUC, or on sections 14 and 15 of P-VNC.
@@ -22,6 +22,7 @@ from typing import Any
 
 from embed.config import RunConfig, VolumeConfig, load_preset
 from embed.encoder import EncoderConfig, Stage
+from embed.geometry import Zyx, zyx
 from embed.reporting.config import ReportConfig
 from embed.train import fit
 from embed.training.volumes import open_training_volumes
@@ -99,6 +100,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(_names())}")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument(
+        "--room", type=int, nargs=3, metavar=("Z", "Y", "X"), help="see validation.scorer"
+    )
     parser.add_argument("--data", type=Path, default=DATA)
     asked = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {}
@@ -107,7 +111,8 @@ def main() -> None:
             continue
         config = configured(asked.kind, change, asked.steps, asked.data)
         runs = asked.out / f"{asked.kind}_{asked.steps}" / _slug(name)
-        found[name] = [_scores(config, seed, runs, asked.data) for seed in range(asked.seeds)]
+        room = None if asked.room is None else zyx(asked.room)
+        found[name] = [_scores(config, seed, runs, asked.data, room) for seed in range(asked.seeds)]
         told = _summary(found[name], found.get(_AS_IT_IS), _COLUMNS[asked.kind])
         print(f"{name:32} " + "  ".join(f"{k} {v}" for k, v in told.items()), flush=True)
     print(json.dumps(found))
@@ -136,10 +141,12 @@ def _set(config: Any, change: Mapping[str, Any]) -> Any:
     return dataclasses.replace(config, **whole)
 
 
-def _scores(config: RunConfig, seed: int, runs: Path, data: Path) -> dict[str, float]:
+def _scores(
+    config: RunConfig, seed: int, runs: Path, data: Path, room: Zyx | None
+) -> dict[str, float]:
     """Of one run; it is trained unless it was."""
     run = runs / str(seed)
-    done = run / "validation.json"
+    done = run / ("validation.json" if room is None else f"validation_{room}.json")
     if not done.exists():
         config = _set(config, {"sampling.seed": seed})
         began = time.process_time()
@@ -148,7 +155,7 @@ def _scores(config: RunConfig, seed: int, runs: Path, data: Path) -> dict[str, f
         encoder = fit(config, volumes, run, report=quiet)
         assert encoder is not None, "stopped; the same command goes on"
         spent = {"cpu_s": time.process_time() - began}
-        found = scorer(data, encoder.config, range(3))(encoder)
+        found = scorer(data, encoder.config, range(3), room=room)(encoder)
         done.write_text(json.dumps(found | spent))
     scores: dict[str, float] = json.loads(done.read_text())
     return scores
