@@ -6,7 +6,9 @@ its own, and takes its place here once all of its slabs are there: so every call
 version, and none fails while they change.
 """
 
+import contextlib
 import dataclasses
+import functools
 import logging
 import threading
 import time
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 # What a process takes besides its slab.
 _PROCESS_BYTES = 300 * 2**20
 _LOOK_EVERY_S = 0.5
+_TRIES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +147,8 @@ class Fleet:
     def _deployment(self, slab: Slab) -> Any:
         settings = self._settings
         memory = slab.bytes + _PROCESS_BYTES
-        return self._serve.deployment(
+        make = functools.partial(
+            self._serve.deployment,
             Replica,
             name="slab",
             num_replicas=settings.replicas,
@@ -155,6 +159,12 @@ class Fleet:
             max_constructor_retry_count=2 * settings.replicas,
             logging_config={"log_level": "WARNING", "enable_access_log": False},
         )
+        for _ in range(_TRIES):
+            # Ray registers a module while it pickles a configuration, as the threads of its handles
+            # do too; the second to end finds that the first has unregistered it.
+            with contextlib.suppress(ValueError):
+                return make()
+        return make()
 
     def _deployed(self, targets: list[Any]) -> list[Any]:
         """Handles of applications, once all their replicas are up.
