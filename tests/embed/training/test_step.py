@@ -178,6 +178,7 @@ def test_embedding_a_few_blocks_at_a_time_changes_no_gradient(learnt):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.long  # its terms are shown by test_objective.py
 def test_vicreg_trains_and_keeps_places_apart(learnt):
     config, sampler, _, _ = learnt
     vicreg = {"loss": "invariance", "variance": 1.0, "covariance": 0.04, "filters": 0.0}
