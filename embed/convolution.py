@@ -36,8 +36,8 @@ def convolve(
 def _as_matrix_product(x: Array, kernel: Array, stride: Zyx) -> Array:
     """The same by gathering each window into a row and multiplying, some of them at a time.
 
-    XLA's own 3D convolution runs at 2-51 GFLOP per CPU second and its gradients at 2-24, this at
-    20-64 and 22-53 on the same stages of the default encoder. The gradient gathers again what it
+    XLA's own 3D convolution runs at 2-52 GFLOP per CPU second and its gradients at 1-26, this at
+    21-75 and 19-74 on the same stages of the default encoder. The gradient gathers again what it
     needs, which is cheaper than to keep it.
     """
     parts = _parts(x, kernel, stride)

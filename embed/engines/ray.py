@@ -13,6 +13,7 @@ import os
 import pickle
 import secrets
 import socket
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ from embed.threads import limit_threads
 # Ray asks for at least 75 MiB; only places, paths and marks go through it.
 _OBJECT_STORE_BYTES = 100 * 2**20
 _PATIENCE_S = 5.0
+_SAY_AGAIN_S = 0.5
 
 
 class Ray:
@@ -87,8 +89,17 @@ class Ray:
                     except ray.exceptions.RayError as error:
                         yield item, given_up(error)
         finally:
-            for unfinished in running:
-                ray.cancel(unfinished, force=True)
+            self._cancel(list(running))
+
+    def _cancel(self, unfinished: list[Any]) -> None:
+        """Ends tasks, again and again: one that a worker is just being given may miss it."""
+        until = time.monotonic() + _PATIENCE_S
+        while unfinished and time.monotonic() < until:
+            for task in unfinished:
+                self._ray.cancel(task, force=True)
+            _, unfinished = self._ray.wait(
+                unfinished, num_returns=len(unfinished), timeout=_SAY_AGAIN_S
+            )
 
     def _fill(
         self,

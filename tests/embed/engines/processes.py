@@ -13,7 +13,7 @@ def alive(file) -> bool:
     return True
 
 
-def wait_for(condition, what, seconds=120):
+def wait_for(condition, what, seconds=30):
     """Asks until it holds, and fails if it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
