@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _PROCESS_BYTES = 300 * 2**20
 _LOOK_EVERY_S = 0.5
 _TRIES = 4
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,12 +160,13 @@ class Fleet:
             max_constructor_retry_count=2 * settings.replicas,
             logging_config={"log_level": "WARNING", "enable_access_log": False},
         )
-        for _ in range(_TRIES):
-            # Ray registers a module while it pickles a configuration, as the threads of its handles
-            # do too; the second to end finds that the first has unregistered it.
-            with contextlib.suppress(ValueError):
-                return make()
-        return make()
+        # Ray registers a module while it pickles a configuration and unregisters it then, in all
+        # threads the same one: the second to end fails. Its own threads do so, too.
+        with _ONE_AT_A_TIME:
+            for _ in range(_TRIES):
+                with contextlib.suppress(ValueError):
+                    return make()
+            return make()
 
     def _deployed(self, targets: list[Any]) -> list[Any]:
         """Handles of applications, once all their replicas are up.
