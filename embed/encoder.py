@@ -12,7 +12,7 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from embed.convolution import convolve
 from embed.errors import ConfigError
@@ -202,6 +202,12 @@ class Encoder(nnx.Module):
             if i in self.config.read:
                 read.append(_at_centres(x, self.config, i, cells))
         return self.head(self.norm(jnp.concatenate(read, axis=-1))).astype(jnp.float32)
+
+
+def network(config: EncoderConfig, params: PyTree[Array]) -> Encoder:
+    """The network with a copy of some parameters, which may be changed in place."""
+    graph, _ = nnx.split(nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0))), nnx.Param)
+    return nnx.merge(graph, jax.tree.map(jnp.array, params))
 
 
 def _linear_without_bias(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Linear:

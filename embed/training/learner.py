@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig, TrainConfig
-from embed.encoder import Encoder, EncoderConfig
+from embed.encoder import Encoder, EncoderConfig, network
 from embed.errors import MismatchError
 from embed.filters import FilterBank
 
@@ -144,13 +144,11 @@ def calibrated(
     What training does with the places of a step is done here once, for the places given, and
     written into the kernel and bias of the head: the encoder stays a function of one field of view.
     """
-    graph, _ = nnx.split(nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0))), nnx.Param)
-    features = jax.jit(lambda blocks: nnx.merge(graph, params).features(blocks))
+    encoder = network(config, params)
+    features = jax.jit(encoder.features)
     seen = [np.asarray(features(jnp.asarray(v.reshape(-1, *v.shape[2:])))) for v in views]
     flat = np.concatenate([f.reshape(-1, config.embedding_dim) for f in seen]).astype(np.float64)
     mean, deviation = flat.mean(axis=0), np.sqrt(flat.var(axis=0) + _LEAST)
-    # A copy: merging shares the parameters, and those of the training state must stay.
-    encoder = nnx.merge(graph, jax.tree.map(jnp.asarray, params))
     kernel, bias = encoder.head.kernel, encoder.head.bias
     assert bias is not None
     bias[...] = jnp.asarray((np.asarray(bias[...]) - mean) / deviation, jnp.float32)

@@ -19,7 +19,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
-from embed.encoder import Encoder, EncoderConfig
+from embed.encoder import Encoder, EncoderConfig, network
 
 Rows = Float[np.ndarray, "n wide"]
 
@@ -53,9 +53,8 @@ def with_filters(
         Shape and parameters; the parameters given stay as they are.
     """
     wider = dataclasses.replace(config, filters=scales)
-    graph, _ = nnx.split(nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0))), nnx.Param)
-    learn = jax.jit(lambda blocks: nnx.merge(graph, params).learnt(blocks))
-    learnt, answers = _over(learn, views), _over(jax.jit(wider.bank.__call__), views)
+    learnt = _over(jax.jit(network(config, params).learnt), views)
+    answers = _over(jax.jit(wider.bank.__call__), views)
     mean, scale = answers.mean(axis=0), weight / np.sqrt(answers.var(axis=0) + _LEAST)
     turned = _components(np.concatenate([learnt, (answers - mean) * scale], axis=1), config)
     kernel = scale[:, None] * turned[config.embedding_dim :]
@@ -88,13 +87,11 @@ def with_length(
     Returns:
         New parameters; those given stay as they are.
     """
-    graph, _ = nnx.split(nnx.eval_shape(lambda: Encoder(config, rngs=nnx.Rngs(0))), nnx.Param)
-    rows = _over(jax.jit(lambda blocks: nnx.merge(graph, params).features(blocks)), views)
+    encoder = network(config, params)
+    rows = _over(jax.jit(encoder.features), views)
     least = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))[1][:, 0]
     others = np.eye(len(least)) - np.outer(least, least)
     constant = share * np.linalg.norm(rows @ others, axis=1).mean() * least
-    # Copies: merging shares the parameters, and those of the training state must stay.
-    encoder = nnx.merge(graph, jax.tree.map(jnp.array, params))
     head, bias = encoder.head, encoder.head.bias
     assert bias is not None
     bias[...] = jnp.asarray(np.asarray(bias[...]) @ others + constant, jnp.float32)
