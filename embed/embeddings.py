@@ -218,6 +218,11 @@ class EmbeddingStore:
             return self._kept.take(numbers, axis=0)
         return self.read_at(np.stack(np.unravel_index(numbers, self.cells.shape), axis=-1))
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether all of them are held in memory."""
+        return self._kept is not None
+
     def keep(self, vectors: Float32[np.ndarray, "n dim"], owner: object = None) -> None:
         """Reads numbered cells, and what is looked at, from memory from now on.
 

@@ -21,6 +21,7 @@ from serve.indexing.spacing import grown
 from serve.locations import NONE
 from serve.manifest import Manifest, current_manifest
 from serve.removal import allowed_bits, load_removed
+from serve.turns import TURNS
 
 __all__ = ["Index", "Manifest", "build_index", "open_index"]
 
@@ -129,9 +130,10 @@ class Index:
         elif self._allowed is not None:
             allowed = allowed & self._allowed
         nprobe = nprobe or self.manifest.nprobe
-        if isinstance(self._search, FaissSearch):
-            return self._search(vectors, k, nprobe, allowed, compared)
-        return self._search(vectors, k, nprobe, allowed)
+        with TURNS.given_away():
+            if isinstance(self._search, FaissSearch):
+                return self._search(vectors, k, nprobe, allowed, compared)
+            return self._search(vectors, k, nprobe, allowed)
 
 
 def open_index(atlas: Atlas) -> Index:

@@ -1,5 +1,6 @@
 """Finding the places most like examples, a vector or a probe's class, spread out in space."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -28,6 +29,7 @@ from serve.selection import FEW, Selection, Selections
 from serve.similarity_map import SimilarityMap, map_similarity
 from serve.supplies import BestSupply, Found, IndexSupply, StoredSupply, first_fetch
 from serve.telling import reason, tell
+from serve.turns import TURNS
 
 __all__ = ["MAX_HITS", "Hit", "Place", "SearchResult", "Searcher"]
 
@@ -103,7 +105,7 @@ class Searcher:
             MismatchError: the page is of an index that was replaced since.
         """
         aim = aim_of(self.atlas, query, self._embed)
-        with looking_for_gaps() as gaps:
+        with looking_for_gaps() as gaps, self._turn(wish):
             found = self._found(aim, None, wish)
         return flagged(found, gaps)
 
@@ -137,7 +139,7 @@ class Searcher:
         wish = Wish(k, min_separation_nm)
         aim = aim_at_vector(self.atlas, vector)
         excluded = () if exclude_nm_xyz is None else checked_positions(exclude_nm_xyz)
-        with looking_for_gaps() as gaps:
+        with looking_for_gaps() as gaps, self._turn(wish):
             found = self._found(aim, None, wish, excluded)
         return flagged(found, gaps)
 
@@ -166,7 +168,7 @@ class Searcher:
         for begin in range(0, len(aims), _AT_ONCE):
             require_caller()
             some = aims[begin : begin + _AT_ONCE]
-            with looking_for_gaps() as gaps:
+            with looking_for_gaps() as gaps, self._turn(wish):
                 known = self._search_at_once(some, wish)
                 found = [self._found(*one, wish) for one in zip(some, known, strict=True)]
             results += [flagged(result, gaps) for result in found]
@@ -208,6 +210,11 @@ class Searcher:
     def hits(self, found: Gathered) -> tuple[Hit, ...]:
         """What is to be told of locations of this atlas that are like one place or vector."""
         return tell(self.atlas, self._segments, None, found.ids, found.similarities, False)
+
+    def _turn(self, wish: Wish) -> contextlib.AbstractContextManager[None]:
+        """The turn of a search that computes and does not wait for a disk."""
+        reads = not self.atlas.store.is_kept or wish.filters or self._segments.by_volume
+        return contextlib.nullcontext() if reads else TURNS.taken()
 
     def _found(
         self,

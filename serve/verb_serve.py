@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
 
 from embed.errors import ConfigError
 from embed.volume import open_volume
@@ -88,6 +89,8 @@ def serve(
     with contextlib.ExitStack() as until_the_end:
         opener = until_the_end.enter_context(fleet.opener())
         opened = open_atlases(atlases, segmentation, mask, opener)
+        # So do those of BLAS, for products that one of them does in a tenth of a millisecond.
+        until_the_end.enter_context(threadpool_limits(1, "blas"))
         server = until_the_end.enter_context(start_server(opened, grpc, http, settings))
         settle()
         if json:

@@ -1,8 +1,10 @@
 """FAISS indices as files with checksums, and searching them with settings of each call's own."""
 
+import contextlib
 import functools
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,12 +142,32 @@ def _search(
     found, ids = np.empty((count, k), np.float32), np.empty((count, k), np.int64)
     # What `search` of its Python module does, without a tenth of the cost of a single query.
     pointers = faiss.swig_ptr(vectors), k, faiss.swig_ptr(found), faiss.swig_ptr(ids)
-    index.search_c(count, *pointers, settings)
+    with _threads_for(count):
+        index.search_c(count, *pointers, settings)
     if kind.squares:  # between unit vectors it is 2 - 2 cos, squared
         found *= -0.5
         found += 1
     found[ids < 0] = -np.inf
     return found, ids
+
+
+@contextlib.contextmanager
+def _threads_for(count: int) -> Iterator[None]:
+    """One thread for one vector: more share no work then, but are woken all the same.
+
+    OpenMP keeps the number for each thread that calls, so that others are not disturbed.
+    """
+    import faiss
+
+    if count > 1:
+        yield
+        return
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
 
 
 class FaissSearch:

@@ -1,5 +1,6 @@
 """Tests of serve/refined.py."""
 
+import faiss
 import numpy as np
 import pytest
 
@@ -66,3 +67,19 @@ def test_vectors_of_the_atlas_are_read_from_memory_where_they_fit(path):
 
     assert fits.tells_exactly
     np.testing.assert_allclose(held, stored, atol=1e-3)
+
+
+def test_one_vector_is_searched_by_one_thread_and_the_callers_number_stays(path):
+    index, asked = open_index(Atlas.open(path)), []
+    search = index._search._index.search_c
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        index._search._index.search_c = lambda *a: (
+            asked.append(faiss.omp_get_max_threads()) or search(*a)
+        )
+        for count in (1, 2):
+            index.search(np.eye(16, dtype=np.float32)[:count], 5, 8)
+        assert (*asked, faiss.omp_get_max_threads()) == (1, 3, 3)
+    finally:
+        faiss.omp_set_num_threads(usual)

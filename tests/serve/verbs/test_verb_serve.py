@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from embed.checkpoint import FILE, load_encoder, random_like, save_encoder
+from embed.errors import UnavailableError
+from serve import verb_serve
 from serve.client import Client
 from serve.tokens import digest_of, read_tokens
 from tests.certificates import Authority
@@ -196,3 +199,18 @@ def test_others_are_served_over_tls_with_a_token_and_calls_are_logged(
     assert calls[0] == ("UNAUTHENTICATED", "")
     assert set(calls[1:]) == {("OK", "lab")}
     assert made["token"] not in err
+
+
+def test_blas_computes_on_one_thread_while_it_serves(voxkin, atlas, monkeypatch):
+    seen = []
+
+    def start(*_):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        raise UnavailableError("that will do")
+
+    monkeypatch.setattr(verb_serve, "start_server", start)
+    with threadpool_limits(2, "blas"):
+        assert "that will do" in voxkin("serve", atlas, *ANYWHERE).complaint
+        after = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    assert (set(seen), after) == ({1}, {2})
