@@ -27,9 +27,11 @@ separated_ms         CPU of such a search
 box_recall           recall@10 in boxes of 0.1 % of the locations
 box_short_lists      lists there with fewer hits than there are
 box_…_of_10_percent  the same in boxes of 10 %
-served_ratio_64      server CPU (TLS, token) over that in one process, of 64 vectors in a call
-served_ratio_heavy   the same of one query that takes 2 ms
-p99_over_p50         of times of calls at half of what the server can do, 32 clients
+served_ratio_64      CPU of `voxkin serve` (TLS, token) over that in one process, of 64 vectors in
+                     a call; call by call in turn, so that both find the caches as cold
+served_ratio_heavy   the same of one query that takes 2 ms or more
+p99_over_p50         of times of calls at half of what the server can do, 32 clients; the median of
+                     some rounds
 empty_call_us        server CPU of a call that asks nothing (TLS, token)
 build_us_per_vector  CPU of building the index, alone in a process
 build_memory_gb      peak of its memory; with --full that of the 10^7 locations
