@@ -53,7 +53,8 @@ class TrainConfig:
     """How the encoder is trained.
 
     Attributes:
-        steps: of the optimiser.
+        steps: of the optimiser; 0 takes the encoder to start from as it is and only makes its
+            features of zero mean and unit deviation on the volumes of the run.
         learning_rate: at the peak, after warm-up; it then falls to zero along a cosine.
         warmup: share of the steps over which it rises.
         weight_decay: of AdamW, on kernels only.
@@ -104,10 +105,10 @@ class TrainConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        counts = (self.steps, self.log_every, self.save_every, *self.projection)
-        if min(counts) < 1 or not self.projection or self.ignore_cells < 0:
+        counts = (self.log_every, self.save_every, *self.projection)
+        if min(counts) < 1 or not self.projection or min(self.steps, self.ignore_cells) < 0:
             raise ConfigError(
-                "steps, intervals and the one or more widths of the projection are at least 1, "
+                "intervals and the one or more widths of the projection are at least 1, steps and "
                 f"ignore_cells at least 0: {self}"
             )
         if self.at_once is not None and self.at_once < 1:
@@ -154,6 +155,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not self.volumes:
             raise ConfigError("a run needs at least one volume; name one with --volume")
+        if self.train.steps == 0 and self.init is None:
+            raise ConfigError(
+                "0 steps calibrate an encoder to its volumes and train nothing: name the encoder "
+                "with --init, or ask for at least 1 step"
+            )
         if self.encoder.filters:
             raise ConfigError(
                 "what an embedding reads of filters is laid beside what was learnt once training "

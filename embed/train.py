@@ -90,6 +90,8 @@ def fit(
         if start < config.train.steps:
             _led(keeper, lambda keeper: keeper.begin(start))
             state = _Loop(config, sampler, mesh, keeper, stop, progress).run(state)
+        elif config.train.steps == 0:
+            _led(keeper, lambda keeper: keeper.keep_start(hosts.here(state)))
         before = () if init is None else init.trained_on
         if keeper is None:
             return None

@@ -186,7 +186,7 @@ def train(
         raise Stopped(number, f"{said}; give the same command again to go on")
     if encoder is None:
         return None
-    if not done:
+    if steps and not done:
         note(f"all {steps} steps were done before")
     return encoder, run / PAGE
 

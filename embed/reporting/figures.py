@@ -107,9 +107,11 @@ class Figures:
 
     @property
     def cost(self) -> float | None:
-        """Share of the run's time that its reports took; None before the first saved state."""
+        """Share of the run's time that its reports took; None where nothing was trained yet."""
         elapsed = sum(line.get("elapsed_s", 0.0) for line in self.scores)
-        return sum(line.get("report_s", 0.0) for line in self.scores) / elapsed if elapsed else None
+        if not (self.metrics and elapsed):
+            return None
+        return sum(line.get("report_s", 0.0) for line in self.scores) / elapsed
 
 
 def read_figures(run: Path) -> Figures:

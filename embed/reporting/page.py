@@ -44,8 +44,7 @@ def write_page(
         f'<p class="outcome {"good" if good else "bad"}">{escape(outcome)}</p>',
         _cost(figures),
         _tiles(main_figures(figures, settings["encoder"]["embedding_dim"])),
-        "<h2>Curves</h2>",
-        f'<div class="charts">{"".join(_chart(panel, figures) for panel in PANELS)}</div>',
+        _curves(figures),
         _sheets(sorted((run / SHEETS).glob("step-*.png"))),
         "<h2>Trained on</h2>",
         _volumes(trained_on),
@@ -67,6 +66,13 @@ def _cost(figures: Figures) -> str:
         return ""
     share = f"{figures.cost:.1%}"
     return f'<p class="faint">Figures, sheets and this page took {share} of the run\'s time.</p>'
+
+
+def _curves(figures: Figures) -> str:
+    if not figures.metrics:  # an encoder that was calibrated, not trained
+        return ""
+    charts = "".join(_chart(panel, figures) for panel in PANELS)
+    return f'<h2>Curves</h2><div class="charts">{charts}</div>'
 
 
 def _tiles(named: Mapping[str, str]) -> str:

@@ -74,6 +74,12 @@ class Keeper:
         """Goes on after a step; errors as `Reporter.begin`."""
         self._reporter.begin(step)
 
+    def keep_start(self, state: TrainState) -> None:
+        """Saves and tells of the state that a run without steps starts and ends with; once."""
+        if self._states.latest is None:
+            self.begin(0)
+            self.save(0, state)
+
     def log(self, line: Mapping[str, float | int]) -> None:
         """Writes the metrics of some steps."""
         self._reporter.log(line)
@@ -96,7 +102,7 @@ class Keeper:
             self._states.save(step, state)
         if due:
             reporter.draw(step)
-            reporter.write(f"Training: {step:,} of {steps:,} steps.")
+            reporter.write(f"Training: {step:,} of {steps:,} steps." if steps else _outcome(0, 0))
         return healthy
 
     def export(
@@ -114,9 +120,7 @@ class Keeper:
         encoder = encoder_of(config, self._volumes, state, before)
         save_encoder(encoder, self._run / FILE)
         if trained or not (self._run / PAGE).exists():
-            done = int(state.step) == config.train.steps
-            stopped = f"Stopped at step {int(state.step):,}; the same command goes on."
-            self._reporter.write(f"Finished: {config.train.steps:,} steps." if done else stopped)
+            self._reporter.write(_outcome(int(state.step), config.train.steps))
         return encoder
 
 
@@ -150,6 +154,14 @@ def encoder_of(
         tolerance=TOLERANCE * config.sampling.zoom,
         masked=sampler.masked,
     )
+
+
+def _outcome(step: int, steps: int) -> str:
+    if not steps:
+        return "Calibrated to its volumes, and not trained further."
+    if step == steps:
+        return f"Finished: {steps:,} steps."
+    return f"Stopped at step {step:,}; the same command goes on."
 
 
 def _claim(config: RunConfig, run: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_setting_that_is_not_one_is_named(tiny_run, change, words):
 
 @pytest.mark.parametrize(
     "change",
-    [{"steps": 0}, {"temperature": 0.0}, {"warmup": 1.0}, {"projection": (0,)}, {"save_every": 0}],
+    [{"steps": -1}, {"temperature": 0.0}, {"warmup": 1.0}, {"projection": (0,)}, {"save_every": 0}],
 )
 def test_a_setting_out_of_its_range_is_refused(change):
     with pytest.raises(ConfigError, match="at least 1|> 0"):
