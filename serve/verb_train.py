@@ -35,14 +35,15 @@ class Arguments:
     pretrained_isotropic or pretrained_sections), or the path of a Python file like one; its
     settings are the defaults below, and any of them can be changed by its flag. A run goes on where
     it stopped when the same command is given again; Ctrl-C and SIGTERM save first. With --init
-    pretrained, training goes on with the encoder that comes with voxkin for voxels like those of
-    VOLUME, which takes minutes; CONFIG is then left out, or names other settings, and without
-    --volume the volumes too.
+    pretrained, it starts from the encoder that comes with voxkin for voxels like those of VOLUME,
+    calibrates it to VOLUME, which takes half a minute, and trains it on if --train.steps says so;
+    CONFIG is then left out, or names other settings, and without --volume the volumes too.
 
     Examples:
       voxkin train fibsem --volume em.ome.zarr --out runs/em
       voxkin train fibsem --volume em.ome.zarr --out runs/em --train.steps 10000
       voxkin train --init pretrained --volume em.ome.zarr --out runs/em
+      voxkin train --init pretrained --volume em.ome.zarr --out runs/em --train.steps 2000
       voxkin train my_preset.py --out runs/mine
       srun --ntasks 4 voxkin train fibsem --volume em.ome.zarr --out runs/em --join auto
 
@@ -118,6 +119,8 @@ def main(words: list[str]) -> None:
         print_json(_report(encoder, arguments.out, page))
     else:
         say(_summary(encoder, arguments.out))
+        if not config.train.steps:
+            note("calibrated to the volume, not trained further: --train.steps 2000 would")
         say(
             f"encoder {encoder.fingerprint[:12]} is in {arguments.out}, its report is {page}; "
             f"next: voxkin embed {arguments.out} --volume VOLUME --out ATLAS"
@@ -165,7 +168,7 @@ def train(
     """
     volumes = open_training_volumes(config)
     steps, done, saved = config.train.steps, 0, 0
-    shown = progress("training", steps, "steps", rated=False)
+    shown = progress("training" if steps else "calibrating", steps, "steps", rated=False)
     told = shown if hosts.leads() else contextlib.nullcontext(lambda *_: None)
     with arrivals() as arrived, told as advance:
 

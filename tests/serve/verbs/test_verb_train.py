@@ -94,6 +94,24 @@ def test_training_goes_on_with_an_encoder_and_its_shape(voxkin, volume, run, tmp
     assert not np.array_equal(new, old)
 
 
+def test_without_steps_an_encoder_is_calibrated_and_how_to_train_it_on_is_said(
+    voxkin, volume, run, tmp_path
+):
+    words = ("train", "--init", run, "--volume", volume, "--out", tmp_path / "new")
+
+    told = voxkin(*words, *SHORT[2:])
+
+    assert told.code == 0, told.err
+    assert "not trained further: --train.steps 2000 would" in told.err
+    found, given = load_encoder(tmp_path / "new"), load_encoder(run)
+    assert found.step == 0
+    kernels = (jax.tree.leaves(encoder.params["stages"]) for encoder in (found, given))
+    assert all(np.array_equal(a, b) for a, b in zip(*kernels, strict=True))
+    assert voxkin("train", "adapt", "--volume", volume, "--out", tmp_path / "x").complaint.endswith(
+        "name the encoder with --init, or ask for at least 1 step"
+    )
+
+
 def test_a_preset_trains_on_from_an_encoder_on_the_volumes_that_it_names(
     voxkin, preset, volume, run, tmp_path
 ):
