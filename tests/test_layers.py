@@ -26,6 +26,7 @@ LAYERS = [
         "serve.metrics",
         "serve.stopping",
         "serve.suppression",
+        "serve.turns",
     },
     {
         "embed.engines.engine",
