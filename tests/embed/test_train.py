@@ -196,7 +196,11 @@ def spawn(config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "last"), [(signal.SIGTERM, 0, 7), (signal.SIGKILL, -signal.SIGKILL, 4)]
+    ("number", "code", "last"),
+    [
+        pytest.param(signal.SIGTERM, 0, 7, marks=pytest.mark.long),  # as when asked to stop
+        (signal.SIGKILL, -signal.SIGKILL, 4),
+    ],
 )
 def test_a_process_that_is_stopped_or_killed_goes_on_exactly(
     config, volumes, undisturbed, tmp_path, spawn, number, code, last

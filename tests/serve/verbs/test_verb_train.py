@@ -112,6 +112,7 @@ def test_without_steps_an_encoder_is_calibrated_and_how_to_train_it_on_is_said(
     )
 
 
+@pytest.mark.long
 def test_a_preset_trains_on_from_an_encoder_on_the_volumes_that_it_names(
     voxkin, preset, volume, run, tmp_path
 ):
