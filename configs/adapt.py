@@ -18,5 +18,4 @@ config = RunConfig(
     volumes=(VolumeConfig("em.ome.zarr"),),
     sampling=SamplingConfig(crops=8, places=(4, 4, 4), shift_nm=120.0, zoom=1.1),
     train=TrainConfig(steps=0, learning_rate=3e-4, temperature=0.1),
-    init="named by --init",
 )

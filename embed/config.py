@@ -155,11 +155,6 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not self.volumes:
             raise ConfigError("a run needs at least one volume; name one with --volume")
-        if self.train.steps == 0 and self.init is None:
-            raise ConfigError(
-                "0 steps calibrate an encoder to its volumes and train nothing: name the encoder "
-                "with --init, or ask for at least 1 step"
-            )
         if self.encoder.filters:
             raise ConfigError(
                 "what an embedding reads of filters is laid beside what was learnt once training "

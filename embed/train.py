@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig
-from embed.errors import DataError
+from embed.errors import ConfigError, DataError
 from embed.reporting.config import ReportConfig
 from embed.reporting.starvation import Starvation
 from embed.training import hosts
@@ -71,12 +71,18 @@ def fit(
         it has collapsed: then the last good one is kept. None on all hosts but the first.
 
     Raises:
+        ConfigError: there are neither steps nor an encoder to calibrate.
         MismatchError: the directory holds a run with other settings, or `init` has another shape.
         DataError: the loss is no longer a number, or embeddings have collapsed; the last good state
             stays.
         StorageError: the disk refuses.
         UnavailableError: on another host than the first, which has failed.
     """
+    if init is None and config.train.steps == 0:
+        raise ConfigError(
+            "0 steps calibrate an encoder to its volumes and train nothing: name the encoder with "
+            "--init, or ask for at least 1 step"
+        )
     # Before the directory is claimed: a volume that is too small must leave nothing behind.
     mesh = make_mesh(config.sampling.crops)
     own = own_crops(config.sampling.crops, mesh)

@@ -1,9 +1,8 @@
 """Turns: searches that share an interpreter compute one after the other.
 
 Python runs one thread at a time, but lets go at every operation on a large array. Threads that all
-search then wake each other hundreds of times in a search and find the caches cold: with 32 callers
-each search cost half as much again (`tests/benchmarks/served_search.py`). So a search has its turn,
-and lets others have theirs while it computes without Python or waits for somebody else.
+search then wake each other again and again in a search, and find the caches cold. So a search has
+its turn, and lets others have theirs while it computes without Python or waits for somebody else.
 """
 
 import contextlib

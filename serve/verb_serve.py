@@ -89,7 +89,7 @@ def serve(
     with contextlib.ExitStack() as until_the_end:
         opener = until_the_end.enter_context(fleet.opener())
         opened = open_atlases(atlases, segmentation, mask, opener)
-        # So do those of BLAS, for products that one of them does in a tenth of a millisecond.
+        # So do those of BLAS, whatever that says, for products too small to share.
         until_the_end.enter_context(threadpool_limits(1, "blas"))
         server = until_the_end.enter_context(start_server(opened, grpc, http, settings))
         settle()

@@ -5,6 +5,7 @@ What they cost the server, and how long they take.
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import statistics
@@ -164,8 +165,8 @@ def _server(atlas: Path) -> Iterator[_Server]:
         stack.callback(process.wait)
         stack.callback(process.terminate)
         assert process.stdout is not None
-        told = "".join(iter(process.stdout.readline, "}\n")) + "}"  # it goes on
-        at = parse_address(json.loads(told)["grpc"])
+        told = itertools.takewhile(lambda line: line != "}\n", process.stdout)  # it goes on
+        at = parse_address(json.loads("".join(told) + "}")["grpc"])
         access = Access(TOKEN, ca=folder / "authority.pem")
         channels = [access.open_channel(at, _OWN) for _ in range(CLIENTS)]
         stubs = [search_pb2_grpc.SearchServiceStub(stack.enter_context(c)) for c in channels]

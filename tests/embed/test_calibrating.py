@@ -22,9 +22,7 @@ from embed.training.volumes import open_training_volumes
 def config(tiny_run, tissue_volume):
     path = tissue_volume.source.spec["kvstore"]["path"]
     train = dataclasses.replace(tiny_run.train, steps=0, keep_length=0.0)
-    return dataclasses.replace(
-        tiny_run, volumes=(VolumeConfig(path),), train=train, init="another volume's"
-    )
+    return dataclasses.replace(tiny_run, volumes=(VolumeConfig(path),), train=train)
 
 
 def features_of(encoder, config, volumes):
@@ -69,6 +67,7 @@ def test_no_steps_make_features_of_zero_mean_and_unit_deviation_and_change_nothi
     assert load_encoder(tmp_path / "run").fingerprint == encoder.fingerprint
 
 
-def test_there_must_be_an_encoder_to_calibrate(config):
+def test_there_must_be_an_encoder_to_calibrate(config, tmp_path):
     with pytest.raises(ConfigError, match="name the encoder with --init"):
-        dataclasses.replace(config, init=None)
+        fit(config, open_training_volumes(config), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
