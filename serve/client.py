@@ -32,11 +32,11 @@ from serve.search_calls import SearchCalls
 from serve.status import error_of
 from serve.together import JointResult, find_together
 
-# Calls that change nothing are asked again when the connection breaks, for about two seconds.
+# Calls that change nothing are asked again when the connection breaks, for about three seconds.
 _RETRIES = {
-    "maxAttempts": 4,
+    "maxAttempts": 5,
     "initialBackoff": "0.2s",
-    "maxBackoff": "1s",
+    "maxBackoff": "2s",
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }

@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import ssl
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -155,17 +155,10 @@ def test_a_server_that_comes_back_at_once_is_asked_again_over_tls(served, author
     with Client(address, access=access) as client:
         client.describe()
         first.stop(0)
-        again = []
-        restart = threading.Timer(
-            0.3, lambda: again.append(start_server({"small": served}, address, ANY, settings))
-        )
-        restart.start()
-
-        found = client.describe()
-
-    restart.join()
-    again[0].stop(0)
-    assert found.name == "small"
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.describe)
+            with start_server({"small": served}, address, ANY, settings):
+                assert asked.result().name == "small"
 
 
 def test_an_authority_of_clients_that_is_replaced_lets_nobody_in_any_more(
