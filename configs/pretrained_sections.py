@@ -1,6 +1,7 @@
 """The encoder that `pretrained` means for thick sections, about 40 x 5 x 5 nm (ZYX).
 
-    voxkin train pretrained_sections --out runs/sections
+    voxkin train pretrained_sections --train.compute bfloat16 --out runs/sections    # on a GPU
+    voxkin train pretrained_sections --train.at-once 16 --out runs/sections          # on a CPU
 
 Trained on SNEMI (mouse cortex, ATUM-SEM) and on FIB-25 (fly medulla, FIB-SEM, four of its voxels
 averaged to a section), which lie in the folder `volumes` of the directory it is started in. It sees
@@ -9,7 +10,6 @@ averaged to a section), which lie in the folder `volumes` of the directory it is
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage
-from embed.training.augment import AugmentConfig
 from embed.training.sampling import SamplingConfig
 
 config = RunConfig(
@@ -27,10 +27,9 @@ config = RunConfig(
             Stage(192, (1, 7, 7), blocks=1),
         ),
     ),
-    sampling=SamplingConfig(crops=8, places=(3, 5, 5), shift_nm=100.0, zoom=1.25),
-    augment=AugmentConfig(section_jitter=0.2),
+    sampling=SamplingConfig(crops=16, places=(3, 5, 5), shift_nm=100.0, zoom=1.25),
     train=TrainConfig(
-        steps=8000,
+        steps=9000,
         temperature=0.1,
         filter_scales=(2.0, 4.0, 8.0, 16.0),
         read_filters=1.5,

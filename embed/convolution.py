@@ -9,9 +9,10 @@ from jaxtyping import Array, Float
 
 from embed.geometry import Zyx
 
-# Bytes of windows that are gathered at once: in the cache they are multiplied two to three times
-# as fast as in memory (see tests/benchmarks/bench_convolution.py).
+# Bytes of windows that are gathered at once. On a CPU, in the cache they are multiplied two to three
+# times as fast as in memory (see tests/benchmarks/bench_convolution.py); a GPU wants to be filled.
 _AT_ONCE = 2 * 2**20
+_AT_ONCE_ON_GPU = 2**30
 _PAGE, _SPARE = 4096, 16
 
 
@@ -25,7 +26,7 @@ def convolve(
     Compute runs in the type of `x`; the kernel is cast to it.
     """
     kernel = kernel.astype(x.dtype)
-    if jax.default_backend() == "cpu":
+    if jax.default_backend() != "tpu":
         return _as_matrix_product(x, kernel, stride)
     return jax.lax.conv_general_dilated(
         x, kernel, stride, "VALID", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
@@ -41,7 +42,7 @@ def _as_matrix_product(x: Array, kernel: Array, stride: Zyx) -> Array:
     needs, which is cheaper than to keep it.
     """
     parts = _parts(x, kernel, stride)
-    fit = _bytes(x, kernel, stride) <= _AT_ONCE
+    fit = _bytes(x, kernel, stride) <= _at_once()
     multiply = functools.partial(_multiplied if fit else _by_planes, kernel=kernel, stride=stride)
     cells = jax.lax.map(multiply, parts)
     return cells.reshape(len(x), *cells.shape[2:])
@@ -95,9 +96,13 @@ _as_matrix_product.defvjp(_forward, _backward)
 
 def _parts(x: Array, kernel: Array, stride: Zyx) -> Float[Array, "part block z y x channel"]:
     """The blocks in equal parts whose windows stay in the cache, or one by one."""
-    most = max(1, _AT_ONCE // _bytes(x, kernel, stride))
+    most = max(1, _at_once() // _bytes(x, kernel, stride))
     size = next(n for n in range(min(most, len(x)), 0, -1) if len(x) % n == 0)
     return x.reshape(-1, size, *x.shape[1:])
+
+
+def _at_once() -> int:
+    return _AT_ONCE if jax.default_backend() == "cpu" else _AT_ONCE_ON_GPU
 
 
 def _bytes(x: Array, kernel: Array, stride: Zyx) -> int:

@@ -1,6 +1,7 @@
 """Grey values of a volume to about zero mean and unit deviation, robustly."""
 
 import dataclasses
+import math
 
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
@@ -14,6 +15,8 @@ _BLOCKS = 64
 _EDGE = 32
 # Grey values farther out than this many deviations are dust, charging or a scale bar.
 _LIMIT = 5.0
+# Voxels that are normalised at once: 256 kB.
+_TOGETHER = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +54,12 @@ class Normaliser:
                     "them with 0, which counts as missing"
                 )
         out = np.empty(voxels.shape, np.float32) if out is None else out
-        # Section by section, in place: what a section takes stays in the processor's cache.
-        for section in range(len(voxels)):
-            grey = out[section : section + 1]
-            grey[...] = voxels[section : section + 1]
+        # Some sections at a time, in place: what they take stays in the processor's cache, and
+        # threads that normalise side by side do not queue for Python at each of them.
+        together = max(1, _TOGETHER // max(1, math.prod(voxels.shape[1:])))
+        for first in range(0, len(voxels), together):
+            grey = out[first : first + together]
+            grey[...] = voxels[first : first + together]
             grey -= self.centre
             grey /= self.scale
             np.clip(grey, -_LIMIT, _LIMIT, out=grey)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 from jax.sharding import Mesh
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig
@@ -89,6 +90,8 @@ def fit(
     sampler = PairSampler(volumes, config.encoder, config.sampling, own)
     fresh = init_state(config) if init is None else started_from(init, config)
     with contextlib.ExitStack() as stack:
+        # Crops are cut side by side: threads of BLAS, which resamples them, would only spin.
+        stack.enter_context(threadpool_limits(1, "blas"))
         keeper, state = _opened(stack, config, report or ReportConfig(), volumes, run, fresh)
         stop = stack.enter_context(_stop_requests())
         state = on_every_device(hosts.shared(state), mesh)

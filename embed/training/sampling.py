@@ -8,7 +8,7 @@ seen, and no state of the pipeline needs saving.
 
 import collections
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from embed.encoder import EncoderConfig
 from embed.errors import ConfigError, DataError
 from embed.geometry import Box, Zyx, ZyxFloat, thin_axes, zyx
 from embed.normaliser import Normaliser
+from embed.threads import threads
 from embed.training.segment_pairs import Pair, SegmentPairs, SegmentSampling
 from embed.training.zoom import resampled
 from embed.volume import Volume
@@ -28,6 +29,8 @@ _FLAT = 0.05
 _TRIES = 50
 # Two steps ahead hide a chunk that decodes slowly; more would only hold memory.
 _AHEAD = 2
+
+_Each = Callable[[Callable[[int], None], Sequence[int]], Iterable[None]]
 
 
 class Batch(NamedTuple):
@@ -142,14 +145,25 @@ class PairSampler:
         """Whether an encoder trained on this is to be given masked fields of view."""
         return self._config.segments.mask >= 0.5 and any(self._along)
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, each: _Each = map) -> Batch:
         """The blocks of a step: views of the crops of this host, groups of all.
+
+        Args:
+            step: from 0.
+            each: cuts the crops, one by one or side by side; those along segments follow one
+                another.
 
         Raises:
             DataError: a chunk is corrupt or holds NaN, or fifty tries found no place with data.
         """
         if not any(self._along):
-            views = np.stack([self._next(step, i, None).views for i in self._own], axis=1)
+            views = np.empty((2, len(self._own), *self._crop), np.float32)
+
+            def cut(place: int) -> None:
+                views[:, place] = self._next(step, self._own[place], None).views
+
+            for _ in each(cut, range(len(self._own))):
+                pass
             return Batch(views, np.arange(self._config.crops, dtype=np.int32))
         # Each crop may follow the one before it, so a host that keeps some cuts all.
         crops: list[_Crop] = []
@@ -163,12 +177,15 @@ class PairSampler:
         )
 
     def ahead(self, start: int, stop: int) -> Generator[Batch]:
-        """The batches of steps `start` to `stop`, read in threads while others are computed on."""
-        with ThreadPoolExecutor(_AHEAD, thread_name_prefix="voxkin-read") as pool:
+        """The batches of steps `start` to `stop`, cut in threads while others are computed on."""
+        with (
+            ThreadPoolExecutor(threads(), thread_name_prefix="voxkin-cut") as crops,
+            ThreadPoolExecutor(_AHEAD, thread_name_prefix="voxkin-read") as steps,
+        ):
             pending: collections.deque[Future[Batch]] = collections.deque()
             try:
                 for step in range(start, stop):
-                    pending.append(pool.submit(self.batch, step))
+                    pending.append(steps.submit(self.batch, step, crops.map))
                     if len(pending) > _AHEAD:
                         yield pending.popleft().result()
                 while pending:

@@ -16,7 +16,7 @@ import optax  # type: ignore[import-untyped]  # it ships no types
 from flax import nnx
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import unit
@@ -154,11 +154,10 @@ def make_embed_views(config: RunConfig) -> EmbedViews:
         drawn = jax.vmap(jax.random.split)(keys)
         pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(table)))
         symmetries = table[pick(drawn[:, 0])]
-        # map, not vmap: a loop keeps the gather from being merged with the blur.
-        blocks = jax.lax.map(lambda pair: turn(*pair), (blocks, symmetries))
+        blocks = _turned(blocks, symmetries)
         blocks = change(drawn[:, 1], blocks)
         if masks is not None:  # after the change of grey values, so that what is hidden stays 0
-            blocks *= jax.lax.map(lambda pair: turn(*pair), (masks.astype(jnp.float32), symmetries))
+            blocks *= _turned(masks.astype(jnp.float32), symmetries)
         grids = nnx.merge(graph, params).features(blocks.astype(config.train.compute))
         grids = jax.vmap(turn_back)(grids, symmetries)
         return grids.reshape(len(grids), math.prod(places), -1)
@@ -176,6 +175,15 @@ def make_embed_views(config: RunConfig) -> EmbedViews:
         return found.reshape(*shape, math.prod(places), -1)
 
     return embed_views
+
+
+def _turned(
+    blocks: Float[Array, "block z y x"], symmetries: Int[Array, "block 6"]
+) -> Float[Array, "block z y x"]:
+    if jax.default_backend() != "cpu":
+        return jax.vmap(turn)(blocks, symmetries)
+    # On a CPU a loop keeps the gather from being merged with the blur.
+    return jax.lax.map(lambda pair: turn(*pair), (blocks, symmetries))
 
 
 def _alike(groups: Array | np.ndarray, places: int) -> Bool[Array, "n n"]:

@@ -7,9 +7,11 @@ Interleaved, process CPU seconds, median of seven pairs. The network is that of 
 preset, on the blocks of one step (8 crops, two views), float32 both; the loss is the mean square of
 the features, so that neither side is timed on anything but the network. The limit is the float32
 matrix product, timed in the same run. A whole step of voxkin (views, network, loss, update) is
-timed too.
+timed too; and cutting and zooming the blocks of a step, with one thread of BLAS, as training does
+it, and with as many as BLAS takes.
 """
 
+import dataclasses
 import json
 import statistics
 import time
@@ -20,15 +22,18 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
 
-from embed.config import RunConfig, load_preset
+from embed.config import RunConfig, VolumeConfig, load_preset
 from embed.encoder import Encoder, EncoderConfig
 from embed.training.learner import init_state
-from embed.training.sampling import Batch
+from embed.training.sampling import Batch, PairSampler
 from embed.training.step import make_train_step
+from embed.training.volumes import open_training_volumes
 from tests.benchmarks.torch_encoder import TorchEncoder
 
 ROUNDS = 7
+_CUT_STEPS = 4
 
 
 def main() -> None:
@@ -40,12 +45,16 @@ def main() -> None:
     mine, step = _of_jax(config.encoder, views), _whole_step(config, views)
     theirs = _of_torch(config.encoder, views)
     pairs = [(_cpu(mine), _cpu(theirs), _cpu(step)) for _ in range(ROUNDS)]
+    one, many = _cutting(1), _cutting(None)
+    cuts = [(_cpu(one), _cpu(many)) for _ in range(ROUNDS)]
     flops = _flops(config.encoder, views)
     report = {
         "network_cpu_s": statistics.median(a for a, _, _ in pairs),
         "torch_cpu_s": statistics.median(b for _, b, _ in pairs),
         "vs_torch_f32": statistics.median(b / a for a, b, _ in pairs),
         "step_cpu_s": statistics.median(c for _, _, c in pairs),
+        "cut_cpu_s": statistics.median(a for a, _ in cuts) / _CUT_STEPS,
+        "cut_blas_threads_cpu_s": statistics.median(b for _, b in cuts) / _CUT_STEPS,
         "gflops": statistics.median(3 * flops / a for a, _, _ in pairs),
         "peak_gflops": _peak(),
     }
@@ -76,6 +85,20 @@ def _whole_step(config: RunConfig, views: np.ndarray) -> Callable[[], object]:
     state, step = init_state(config), make_train_step(config)
     batch = Batch(views, np.arange(views.shape[1], dtype=np.int32))
     return lambda: jax.block_until_ready(step(state, batch))
+
+
+def _cutting(blas_threads: int | None) -> Callable[[], object]:
+    """Cuts the blocks of some steps out of the sample and zooms them."""
+    preset = load_preset("pretrained_isotropic")
+    config = dataclasses.replace(preset, volumes=(VolumeConfig("sample"),))
+    sampler = PairSampler(open_training_volumes(config), config.encoder, config.sampling)
+
+    def cut() -> None:
+        with threadpool_limits(blas_threads, "blas"):
+            for _ in sampler.ahead(0, _CUT_STEPS):
+                pass
+
+    return cut
 
 
 def _flops(config: EncoderConfig, views: np.ndarray) -> float:

@@ -73,11 +73,12 @@ def test_its_gradients_equal_those_of_xla(case):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_whatever_the_backend_the_answer_is_the_same(monkeypatch):
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+def test_whatever_the_backend_the_answer_is_the_same(backend, monkeypatch):
     x, kernel, stride = arrays(CASES[3])
     here = compiled(convolve, stride)(x, kernel)
 
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     there = compiled(convolve, stride)(x, kernel)
 
     np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5)

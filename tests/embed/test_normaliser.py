@@ -88,6 +88,14 @@ def test_values_are_cut_off_at_five_deviations():
     np.testing.assert_array_equal(grey, [-5, -1, 0, 2, 5])
 
 
+def test_all_sections_are_normalised_however_many_fit_into_the_cache():
+    voxels = np.random.default_rng(0).integers(0, 255, size=(70, 64, 64)).astype(np.uint8)
+
+    grey = Normaliser(100.0, 60.0)(voxels)
+
+    np.testing.assert_allclose(grey, (voxels - 100.0) / 60.0, rtol=1e-6, atol=1e-6)
+
+
 def test_values_can_be_written_where_others_were():
     kept = np.full(3, 7, np.float32)
 

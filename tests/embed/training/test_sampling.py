@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,6 +71,16 @@ def test_views_are_a_function_of_seed_and_step(real, tiny):
     np.testing.assert_array_equal(PairSampler([real], tiny, CONFIG).batch(5).views, first)
     assert not np.array_equal(sampler.batch(6).views, first)
     assert not np.array_equal(other.batch(5).views, first)
+
+
+def test_crops_cut_side_by_side_are_those_cut_one_by_one(real, tiny):
+    sampler = PairSampler([real], tiny, dataclasses.replace(CONFIG, crops=5), range(1, 4))
+
+    with ThreadPoolExecutor(3) as pool:
+        views = sampler.batch(5, pool.map).views
+
+    np.testing.assert_array_equal(views, sampler.batch(5).views)
+    assert len(np.unique(views.reshape(6, -1).mean(axis=1))) == 6
 
 
 @pytest.mark.parametrize(
