@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from embed.geometry import Zyx
 
-# Bytes of windows that are gathered at once. On a CPU, in the cache they are multiplied two to three
+# Bytes of windows that are gathered at once. On a CPU they are multiplied in the cache two to three
 # times as fast as in memory (see tests/benchmarks/bench_convolution.py); a GPU wants to be filled.
 _AT_ONCE = 2 * 2**20
 _AT_ONCE_ON_GPU = 2**30
