@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jax
 from jax.sharding import Mesh
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from embed.checkpoint import TrainedEncoder
 from embed.config import RunConfig
@@ -19,6 +18,7 @@ from embed.errors import ConfigError, DataError
 from embed.reporting.config import ReportConfig
 from embed.reporting.starvation import Starvation
 from embed.training import hosts
+from embed.training.ahead import cut_ahead
 from embed.training.devices import make_mesh, on_every_device, own_crops, spread
 from embed.training.keeper import Keeper
 from embed.training.learner import TrainState, init_state, started_from, zero_metrics
@@ -90,8 +90,6 @@ def fit(
     sampler = PairSampler(volumes, config.encoder, config.sampling, own)
     fresh = init_state(config) if init is None else started_from(init, config)
     with contextlib.ExitStack() as stack:
-        # Crops are cut side by side: threads of BLAS, which resamples them, would only spin.
-        stack.enter_context(threadpool_limits(1, "blas"))
         keeper, state = _opened(stack, config, report or ReportConfig(), volumes, run, fresh)
         stop = stack.enter_context(_stop_requests())
         state = on_every_device(hosts.shared(state), mesh)
@@ -157,7 +155,7 @@ class _Loop:
         config, steps, start = self.config.train, self.config.train.steps, int(state.step)
         places = 2 * self.config.sampling.crops * math.prod(self.config.sampling.places)
         began, loss, good, saved = time.monotonic(), math.nan, state, start
-        batches = contextlib.closing(self.sampler.ahead(start, steps))
+        batches = contextlib.closing(cut_ahead(self.sampler, start, steps))
         with batches as ahead, Starvation() as starvation:
             for step, batch in enumerate(starvation.timed(ahead), start + 1):
                 state, _ = train_step(state, spread(batch, self.mesh))

@@ -222,6 +222,7 @@ LAYERS = [
         "embed.grid_layout",
         "embed.training.learner",
         "embed.pretrained",
+        "embed.training.ahead",
         "embed.training.readout",
         "embed.reporting.labelled",
         "embed.reporting.sheet",

@@ -6,10 +6,8 @@ Everything is a function of the seed and the step, so a run that is resumed sees
 seen, and no state of the pipeline needs saving.
 """
 
-import collections
 import dataclasses
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +17,6 @@ from embed.encoder import EncoderConfig
 from embed.errors import ConfigError, DataError
 from embed.geometry import Box, Zyx, ZyxFloat, thin_axes, zyx
 from embed.normaliser import Normaliser
-from embed.threads import threads
 from embed.training.segment_pairs import Pair, SegmentPairs, SegmentSampling
 from embed.training.zoom import resampled
 from embed.volume import Volume
@@ -27,9 +24,6 @@ from embed.volume import Volume
 # Blocks with less spread than this (in deviations) are void; one in ten thousand of a real one is.
 _FLAT = 0.05
 _TRIES = 50
-# Two steps ahead hide a chunk that decodes slowly; more would only hold memory.
-_AHEAD = 2
-
 _Each = Callable[[Callable[[int], None], Sequence[int]], Iterable[None]]
 
 
@@ -175,24 +169,6 @@ class PairSampler:
             groups=_groups(crops),
             masks=np.stack([_mask(crop) for crop in kept], axis=1) if self._masks else None,
         )
-
-    def ahead(self, start: int, stop: int) -> Generator[Batch]:
-        """The batches of steps `start` to `stop`, cut in threads while others are computed on."""
-        with (
-            ThreadPoolExecutor(threads(), thread_name_prefix="voxkin-cut") as crops,
-            ThreadPoolExecutor(_AHEAD, thread_name_prefix="voxkin-read") as steps,
-        ):
-            pending: collections.deque[Future[Batch]] = collections.deque()
-            try:
-                for step in range(start, stop):
-                    pending.append(steps.submit(self.batch, step, crops.map))
-                    if len(pending) > _AHEAD:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
 
     def _next(self, step: int, crop: int, last: tuple[int, Pair] | None) -> _Crop:
         rng = np.random.default_rng([self._config.seed, step, crop])

@@ -95,8 +95,8 @@ def _cutting(blas_threads: int | None) -> Callable[[], object]:
 
     def cut() -> None:
         with threadpool_limits(blas_threads, "blas"):
-            for _ in sampler.ahead(0, _CUT_STEPS):
-                pass
+            for step in range(_CUT_STEPS):
+                sampler.batch(step)
 
     return cut
 

@@ -1,7 +1,6 @@
 """Tests of embed/training/sampling.py: which blocks a step sees."""
 
 import dataclasses
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -239,42 +238,6 @@ def test_hosts_cut_their_own_crops_of_one_step(real, tiny):
 
     np.testing.assert_array_equal(np.concatenate([p.views for p in parts], axis=1), whole.views)
     assert all(np.array_equal(part.groups, whole.groups) for part in parts)
-
-
-def threads():
-    return [t for t in threading.enumerate() if t.name.startswith("voxkin-read")]
-
-
-def test_reading_ahead_yields_the_views_of_the_steps_in_order(real, tiny):
-    sampler = PairSampler([real], tiny, CONFIG)
-
-    found = list(sampler.ahead(3, 9))
-
-    assert len(found) == 6
-    for step, batch in enumerate(found, 3):
-        np.testing.assert_array_equal(batch.views, sampler.batch(step).views)
-    assert not threads()
-
-
-def test_closing_early_leaves_no_thread(real, tiny):
-    ahead = PairSampler([real], tiny, CONFIG).ahead(0, 10**9)
-
-    next(ahead)
-    running = threads()
-    ahead.close()
-
-    assert running
-    assert not threads()
-
-
-def test_an_error_while_reading_ahead_reaches_the_one_who_waits(write_volume, tiny):
-    volume = write_volume(np.zeros((40, 48, 56), np.uint8))
-    sampler = PairSampler([TrainingVolume(volume, volume.box, AS_THEY_ARE)], tiny, CONFIG)
-
-    with pytest.raises(DataError, match="had no contrast"):
-        list(sampler.ahead(0, 5))
-
-    assert not threads()
 
 
 @pytest.mark.parametrize(
