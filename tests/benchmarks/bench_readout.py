@@ -7,7 +7,8 @@ Makes the encoder of the newest state of a training run several times, with filt
 weight (`train.read_filters`) and a constant of another length (`train.keep_length`), and scores
 each where weights may be chosen: on a part of the training block of P-LUC for isotropic voxels,
 else on sections 14 and 15 of P-VNC; with `--test` on the blocks that the protocols score. Means
-over seeds; the last line is one JSON object.
+over seeds; the last line is one JSON object. RUN may also be the file of an encoder, which is scored
+as it is.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import itertools
 import json
 from pathlib import Path
 
+from embed.checkpoint import load_encoder
 from embed.config import read_config
 from embed.training.keeper import encoder_of
 from embed.training.learner import init_state
@@ -35,6 +37,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test", action="store_true")
     asked = parser.parse_args()
+    if asked.run.is_file():
+        encoder = load_encoder(asked.run)
+        scored = scorer(asked.data, encoder.config, range(asked.seeds), test=asked.test)
+        print(json.dumps({name: round(value, 3) for name, value in scored(encoder).items()}))
+        return
     config = read_config(asked.run)
     volumes = open_training_volumes(config)
     with TrainingStates(asked.run) as states:
