@@ -7,8 +7,8 @@ Makes the encoder of the newest state of a training run several times, with filt
 weight (`train.read_filters`) and a constant of another length (`train.keep_length`), and scores
 each where weights may be chosen: on a part of the training block of P-LUC for isotropic voxels,
 else on sections 14 and 15 of P-VNC; with `--test` on the blocks that the protocols score. Means
-over seeds; the last line is one JSON object. RUN may also be the file of an encoder, which is scored
-as it is.
+over seeds; the last line is one JSON object. RUN may also be the file of an encoder, which is
+scored as it is.
 """
 
 import argparse
