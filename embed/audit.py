@@ -7,7 +7,7 @@ from embed.atlas import Atlas
 from embed.backends.backend import AGREE, Precision
 from embed.errors import DataError
 from embed.geometry import Box
-from embed.inference import Job
+from embed.job import Job
 from embed.ledger import Mark
 from embed.storage import digest
 

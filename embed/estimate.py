@@ -10,7 +10,8 @@ from embed.backends.backend import Backend
 from embed.checkpoint import TrainedEncoder
 from embed.dense import is_coarse
 from embed.geometry import zyx
-from embed.inference import Job, remaining
+from embed.inference import remaining
+from embed.job import Job
 from embed.operations import of_block, of_one, per_location
 from embed.peak import peak_flops
 

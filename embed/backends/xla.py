@@ -12,6 +12,10 @@ from jaxtyping import Array, Float, Float32, PyTree
 from embed.backends.backend import Kind, Precision
 from embed.checkpoint import TrainedEncoder
 
+# Calls in flight for each GPU or TPU: while one is computed others are copied there and back, and
+# threads that read and normalise for them take longer than it does.
+_CALLS = 4
+
 
 class XlaBackend:
     """See `Backend`. Calls take the devices of this process in turn."""
@@ -26,13 +30,14 @@ class XlaBackend:
         self._devices = jax.local_devices()
         self._turn = itertools.cycle(range(len(self._devices)))
         self._lock = threading.Lock()
+        # However many threads call, the memory of a device holds so many blocks and no more.
+        self._room = threading.BoundedSemaphore(self.parallel)
         self._params = functools.cache(self._params_on)
 
     @property
     def parallel(self) -> int:
         """How many calls keep every device busy."""
-        # On accelerators one block is copied while another is computed.
-        return len(self._devices) * (1 if self.platform == "cpu" else 2)
+        return len(self._devices) * (1 if self.platform == "cpu" else _CALLS)
 
     def __call__(
         self, blocks: Float32[np.ndarray, "batch z y x"], half: bool = False
@@ -40,10 +45,11 @@ class XlaBackend:
         """Embeds every field of view of a batch of normalised blocks."""
         with self._lock:
             turn = next(self._turn)
-        placed = jax.device_put(jnp.asarray(blocks, self.precision), self._devices[turn])
-        found = self.encoder.run(self._params(turn), placed)
-        # Rounded where it is: half as much is copied from the device.
-        return np.asarray(found.astype(jnp.float16) if half else found)
+        with self._room:
+            placed = jax.device_put(jnp.asarray(blocks, self.precision), self._devices[turn])
+            found = self.encoder.run(self._params(turn), placed)
+            # Rounded where it is: half as much is copied from the device.
+            return np.asarray(found.astype(jnp.float16) if half else found)
 
     def _params_on(self, turn: int) -> PyTree[Array]:
         return jax.device_put(self.encoder.params, self._devices[turn])

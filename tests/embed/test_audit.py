@@ -10,7 +10,8 @@ from embed.atlas import Atlas
 from embed.audit import verify
 from embed.geometry import Box
 from embed.grid_layout import create_atlas
-from embed.inference import Job, embed_shards, remaining
+from embed.inference import embed_shards, remaining
+from embed.job import Job
 from embed.layout import Wanted
 from embed.storage import digest
 from tests.embed.conftest import store_volume

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
-from embed import inference
 from embed.atlas import Atlas
 from embed.audit import verify
 from embed.backends.choice import open_backend
@@ -30,6 +29,7 @@ from embed.errors import (
 from embed.geometry import Box
 from embed.grid_layout import create_atlas
 from embed.inference import embed_shards, remaining, run_shard
+from embed.job import Job
 from embed.layout import Wanted
 from embed.normaliser import measure
 from embed.storage import digest
@@ -516,10 +516,10 @@ def test_a_shard_that_sees_much_is_read_in_parts(
     encoder, tissue_volume, finished, tmp_path, monkeypatch
 ):
     read = []
-    monkeypatch.setattr(inference, "_READ", 4000)
+    monkeypatch.setattr("embed.job._READ", 4000)
     monkeypatch.setattr(Volume, "read", lambda self, box: read.append(box) or whole(self, box))
     atlas = lay_out(encoder, tissue_volume, tmp_path / "a")
-    job, (shard, *_) = inference.Job.open(atlas), atlas.shards
+    job, (shard, *_) = Job.open(atlas), atlas.shards
     read.clear()
 
     failed = embed_shards(atlas)

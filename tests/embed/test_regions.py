@@ -15,7 +15,8 @@ from embed.audit import verify
 from embed.errors import ConfigError, DataError, IncompleteError, MismatchError
 from embed.geometry import Box, Frame, Grid, zyx
 from embed.grid_layout import create_atlas
-from embed.inference import Job, embed_shards, remaining, run_shard
+from embed.inference import embed_shards, remaining, run_shard
+from embed.job import Job
 from embed.layout import Wanted
 from embed.regions import OpenRegion, Region, require_mask, union
 from embed.volume import Volume

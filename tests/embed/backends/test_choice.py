@@ -15,7 +15,8 @@ from embed.backends.xla import XlaBackend
 from embed.errors import ConfigError, MismatchError, MissingExtraError
 from embed.geometry import Box
 from embed.grid_layout import create_atlas
-from embed.inference import Job, embed_shards, remaining, run_shard
+from embed.inference import embed_shards, remaining, run_shard
+from embed.job import Job
 from embed.layout import Wanted
 
 ROOT = Path(__file__).parents[3]
@@ -210,7 +211,7 @@ def test_what_one_backend_made_another_confirms(encoder, tissue_volume, tmp_path
     atlas = lay_out(encoder, tissue_volume, tmp_path / "a", backend="xla")
     embed_shards(atlas)
     monkeypatch.setattr(
-        "embed.inference.open_backend", lambda encoder, *_: OpenVinoBackend(encoder, "float32")
+        "embed.job.open_backend", lambda encoder, *_: OpenVinoBackend(encoder, "float32")
     )
 
     assert verify(atlas, recompute=2) == []
