@@ -19,12 +19,14 @@ from pathlib import Path
 
 from embed.checkpoint import load_encoder
 from embed.config import read_config
+from embed.encoder import EncoderConfig
+from embed.geometry import zyx
 from embed.training.keeper import encoder_of
 from embed.training.learner import init_state
 from embed.training.resume import TrainingStates
 from embed.training.volumes import open_training_volumes
 from tests.benchmarks.bench_suggestions import DATA
-from tests.benchmarks.validation import scorer
+from tests.benchmarks.validation import Scored, scorer
 
 
 def main() -> None:
@@ -36,10 +38,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test", action="store_true")
+    parser.add_argument(
+        "--room", type=int, nargs=3, metavar=("Z", "Y", "X"), help="see validation.scorer"
+    )
     asked = parser.parse_args()
     if asked.run.is_file():
         encoder = load_encoder(asked.run)
-        scored = scorer(asked.data, encoder.config, range(asked.seeds), test=asked.test)
+        scored = _scorer(asked, encoder.config)
         print(json.dumps({name: round(value, 3) for name, value in scored(encoder).items()}))
         return
     config = read_config(asked.run)
@@ -47,7 +52,7 @@ def main() -> None:
     with TrainingStates(asked.run) as states:
         assert states.latest is not None, f"{asked.run} holds no state"
         state = states.restore(states.latest, init_state(config))
-    scored = scorer(asked.data, config.encoder, range(asked.seeds), test=asked.test)
+    scored = _scorer(asked, config.encoder)
     report = {}
     filters = asked.filters or [config.train.read_filters]
     lengths = asked.lengths or [config.train.keep_length]
@@ -59,6 +64,11 @@ def main() -> None:
         columns = "  ".join(f"{k} {v:.3f}" for k, v in means.items())
         print(f"filters {weight:<4g} length {length:<4g}  {columns}", flush=True)
     print(json.dumps(report))
+
+
+def _scorer(asked: argparse.Namespace, config: EncoderConfig) -> Scored:
+    room = None if asked.room is None else zyx(asked.room)
+    return scorer(asked.data, config, range(asked.seeds), test=asked.test, room=room)
 
 
 if __name__ == "__main__":
