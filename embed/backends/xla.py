@@ -46,7 +46,9 @@ class XlaBackend:
         with self._lock:
             turn = next(self._turn)
         with self._room:
-            placed = jax.device_put(jnp.asarray(blocks, self.precision), self._devices[turn])
+            # Rounded here, and straight to its device: JAX would take whole numbers by the first.
+            rounded = np.asarray(blocks, jnp.dtype(self.precision))
+            placed = jax.device_put(rounded, self._devices[turn])
             found = self.encoder.run(self._params(turn), placed)
             # Rounded where it is: half as much is copied from the device.
             return np.asarray(found.astype(jnp.float16) if half else found)
