@@ -1,14 +1,11 @@
-"""What a GPU or TPU gives: convolutions, the bare network, whole jobs and training.
+"""What a GPU or TPU gives: the bare network, whole jobs and training.
 
-    python -m tests.benchmarks.bench_accelerator [--only PART ...] [--torch]
+    python -m tests.benchmarks.bench_accelerator [--only PART ...]
 
-Wall-clock seconds, of what takes turns in one process where it is compared, and the median of some
-rounds. The limit is a bfloat16 matrix product, timed in the same run. The last line is one JSON
-object:
+Wall-clock seconds, the median of some rounds. The limit is a bfloat16 matrix product, timed in the
+same run. The last line is one JSON object:
 
 peak_tflops    of a product of two matrices of 8192^2 numbers, bfloat16
-convolutions   TFLOP/s of each stage of an encoder, forward and with gradients, by XLA's own
-               convolution and by gathering windows for a matrix product
 networks       locations/s and TFLOP/s of encoders on blocks that are on the device
 jobs           locations/s from a volume on disk to a finished atlas
 training       steps/s, places/s, bytes on the device and the share of time that it waits for blocks
@@ -22,22 +19,19 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from embed import operations
 from embed.checkpoint import TrainedEncoder, random_encoder
 from embed.config import RunConfig, VolumeConfig, load_preset
-from embed.convolution import _as_matrix_product
 from embed.dense import block_shape
 from embed.encoder import EncoderConfig, Stage
-from embed.geometry import Zyx, zyx
 from embed.grid_layout import create_atlas
 from embed.inference import embed_shards
 from embed.layout import Wanted
@@ -49,7 +43,7 @@ from tests.benchmarks.jobs import pretrained
 from tests.benchmarks.timing import rounded
 from tests.benchmarks.tissue import volume_of
 
-PARTS = ("convolutions", "networks", "jobs", "training")
+PARTS = ("networks", "jobs", "training")
 ROUNDS = 7
 DEEP = EncoderConfig(
     stages=(
@@ -72,18 +66,12 @@ def main() -> None:
     """Prints what it measures, and one JSON object at the end."""
     parser = argparse.ArgumentParser(description="benchmark of an accelerator")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--torch", action="store_true", help="PyTorch's network beside ours")
     given = parser.parse_args()
     device = jax.devices()[0]
     print(f"{device.device_kind}, JAX {jax.__version__}", flush=True)
     report: dict[str, Any] = {"device": device.device_kind, "peak_tflops": _peak()}
     print(f"bfloat16 product: {report['peak_tflops']:.0f} TFLOP/s", flush=True)
-    works = {
-        "convolutions": _convolutions,
-        "networks": lambda: _networks(given.torch),
-        "jobs": _jobs,
-        "training": _training,
-    }
+    works = {"networks": _networks, "jobs": _jobs, "training": _training}
     for part in given.only:
         began = time.monotonic()
         report[part] = works[part]()
@@ -96,10 +84,10 @@ def encoders() -> dict[str, TrainedEncoder]:
     return {"pretrained": pretrained(), "deep": random_encoder(DEEP)}
 
 
-def _seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     """The median, once it is compiled."""
     jax.block_until_ready(work())
-    return statistics.median(_once(work) for _ in range(rounds))
+    return statistics.median(_once(work) for _ in range(ROUNDS))
 
 
 def _once(work: Callable[[], object]) -> float:
@@ -114,56 +102,7 @@ def _peak() -> float:
     return 2e-12 * _EDGE**3 / _seconds(lambda: product(factor, factor))
 
 
-def _convolutions() -> dict[str, Any]:
-    report = {}
-    for name, encoder in encoders().items():
-        for i, (shape, kernel, stride) in enumerate(_stages(encoder.config, blocks=16)):
-            report[f"{name} {i}"] = found = _convolution(shape, kernel, stride)
-            told = "  ".join(f"{way} {value:.1f}" for way, value in found.items())
-            print(f"  {name}, stage {i}, {shape} {kernel}: {told}", flush=True)
-    return report
-
-
-def _stages(config: EncoderConfig, blocks: int) -> list[tuple[Any, Any, Any]]:
-    """Shapes of voxels or cells and kernels, and strides, of blocks of 6 locations an edge."""
-    edges, channels, stages = config.voxels((6, 6, 6)), 1, []
-    for stage in config.stages:
-        kernel = (*stage.kernel, channels, stage.width)
-        stages.append(((blocks, *edges, channels), kernel, stage.stride))
-        axes = zip(edges, stage.kernel, stage.stride, strict=True)
-        edges = zyx((n - k) // s + 1 for n, k, s in axes)
-        channels = stage.width
-    return stages
-
-
-def _convolution(shape: Sequence[int], kernel: Sequence[int], stride: Zyx) -> dict[str, float]:
-    """TFLOP/s in bfloat16."""
-    keys = jax.random.split(jax.random.key(0))
-    x = jax.random.normal(keys[0], shape, jnp.bfloat16)
-    w = jax.random.normal(keys[1], kernel, jnp.bfloat16)
-    axes = zip(shape[1:4], kernel[:3], stride, strict=True)
-    cells = math.prod((n - k) // s + 1 for n, k, s in axes)
-    tflop = 2e-12 * shape[0] * cells * math.prod(kernel)
-    of, times = ((1,), 2) if shape[-1] == 1 else ((0, 1), 3)
-    found = {}
-    for way, convolve in (("xla", _xla), ("product", _as_matrix_product)):
-        forward = jax.jit(functools.partial(convolve, stride=stride))
-        gradient = jax.jit(jax.grad(functools.partial(_mean_square, convolve, stride), argnums=of))
-        found[way] = tflop / _seconds(functools.partial(forward, x, w))
-        found[f"{way}_gradient"] = times * tflop / _seconds(functools.partial(gradient, x, w))
-    return found
-
-
-def _mean_square(convolve: Callable[..., Array], stride: Zyx, x: Array, w: Array) -> Array:
-    return jnp.mean(convolve(x, w, stride=stride).astype(jnp.float32) ** 2)
-
-
-def _xla(x: Array, w: Array, stride: Zyx) -> Array:
-    layout = ("NDHWC", "DHWIO", "NDHWC")
-    return jax.lax.conv_general_dilated(x, w, stride, "VALID", dimension_numbers=layout)
-
-
-def _networks(with_torch: bool) -> dict[str, Any]:
+def _networks() -> dict[str, Any]:
     report = {}
     for name, encoder in encoders().items():
         cells = block_shape(encoder, encoder.stride)
@@ -175,41 +114,10 @@ def _networks(with_torch: bool) -> dict[str, Any]:
             seconds = _seconds(functools.partial(encoder.run, params, block))
             found = {"locations_per_s": math.prod(cells) / seconds}
             found["tflops"] = 1e-12 * operations_each * found["locations_per_s"]
-            if with_torch:
-                ours = np.asarray(encoder.run(params, block))
-                found |= _torch(encoder, voxels, precision, ours)
             report[f"{name} {precision}"] = found
             told = "  ".join(f"{key} {value:.4g}" for key, value in found.items())
             print(f"  {name}, {cells} locations, {precision}: {told}", flush=True)
     return report
-
-
-def _torch(
-    encoder: TrainedEncoder, voxels: np.ndarray, precision: str, ours: np.ndarray
-) -> dict[str, float]:
-    """Locations/s of the same network in PyTorch, and how far apart the embeddings are at most."""
-    import torch
-
-    from tests.benchmarks.torch_encoder import torch_encoder
-
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-    best, theirs = math.inf, np.empty(0)
-    for channels_first in (False, True):
-        network = torch_encoder(encoder, channels_first=channels_first)
-        network = network.to("cuda", getattr(torch, precision))
-        block = torch.tensor(voxels).to("cuda", getattr(torch, precision))
-
-        def run(network: Any = network, block: Any = block) -> Any:
-            with torch.inference_mode():
-                found = torch.nn.functional.normalize(network(block).float(), dim=-1)
-            torch.cuda.synchronize()
-            return found
-
-        theirs = run().cpu().numpy()
-        best = min(best, statistics.median(_once(run) for _ in range(ROUNDS)))
-    rate = theirs.size / theirs.shape[-1] / best
-    return {"torch_locations_per_s": rate, "max_abs_diff_torch": float(np.abs(ours - theirs).max())}
 
 
 def _jobs() -> dict[str, Any]:
@@ -236,19 +144,20 @@ def _training() -> dict[str, Any]:
         config = dataclasses.replace(preset, volumes=(VolumeConfig(str(PATH)),), train=train)
         with tempfile.TemporaryDirectory(prefix="voxkin-") as folder:
             report[name] = _trained(config, Path(folder) / "run")
-        told = "  ".join(f"{key} {value:.4g}" for key, value in report[name].items())
+        known = {key: value for key, value in report[name].items() if value is not None}
+        told = "  ".join(f"{key} {value:.4g}" for key, value in known.items())
         print(f"  {name}: {told}", flush=True)
     return report
 
 
-def _trained(config: RunConfig, run: Path) -> dict[str, float]:
+def _trained(config: RunConfig, run: Path) -> dict[str, float | None]:
     began = time.perf_counter()
     fit(config, open_training_volumes(config), run)
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     memory = jax.devices()[0].memory_stats() or {}
     return {
         **{key: last[key] for key in ("steps_per_s", "places_per_s", "starved")},
-        "peak_bytes": memory.get("peak_bytes_in_use", math.nan),
+        "peak_bytes": memory.get("peak_bytes_in_use"),  # a CPU does not say
         "with_start_s": time.perf_counter() - began,
     }
 

@@ -31,22 +31,29 @@ def in_a_row(encoder, tissue_volume, tmp_path_factory):
     return atlas
 
 
+def counted(run, seen):
+    """The same, and in `seen` for each call how many were under way when it began."""
+    lock, inside = threading.Lock(), []
+
+    def call(*args, **kwargs):
+        with lock:
+            inside.append(None)
+            seen.append(len(inside))
+        try:
+            return run(*args, **kwargs)
+        finally:
+            with lock:
+                inside.pop()
+
+    return call
+
+
 @pytest.fixture
 def lanes(monkeypatch):
-    """A backend that takes three calls at once, and how many it had at most."""
+    """A backend that takes three calls at once, and for each how many were under way."""
+    seen = []
     monkeypatch.setattr(XlaBackend, "parallel", LANES)
-    seen, inside = [], threading.Semaphore(0)
-    run = XlaBackend.__call__
-
-    def call(self, *args, **kwargs):
-        inside.release()
-        seen.append(inside._value)
-        try:
-            return run(self, *args, **kwargs)
-        finally:
-            inside.acquire()
-
-    monkeypatch.setattr(XlaBackend, "__call__", call)
+    monkeypatch.setattr(XlaBackend, "__call__", counted(XlaBackend.__call__, seen))
     return seen
 
 
@@ -122,18 +129,9 @@ def test_who_stops_midway_leaves_no_thread_and_goes_on_with_what_is_missing(
 
 def test_a_device_holds_no_more_blocks_than_it_is_meant_to(encoder, monkeypatch):
     monkeypatch.setattr(XlaBackend, "parallel", 2)
-    backend, seen, inside = XlaBackend(encoder, "float32"), [], threading.Semaphore(0)
-    run = encoder.run
-
-    def counted(params, blocks):
-        inside.release()
-        seen.append(inside._value)
-        try:
-            return run(params, blocks)
-        finally:
-            inside.acquire()
-
-    monkeypatch.setattr(type(encoder), "run", property(lambda _: counted))
+    backend, seen = XlaBackend(encoder, "float32"), []
+    run = counted(encoder.run, seen)
+    monkeypatch.setattr(type(encoder), "run", property(lambda _: run))
     block = np.zeros((1, *encoder.config.voxels((2, 2, 2))), np.float32)
     many = [threading.Thread(target=backend, args=(block,)) for _ in range(8)]
     for thread in many:
