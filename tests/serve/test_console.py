@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Iterable
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -17,6 +19,17 @@ from serve.console import (
     say,
     stages,
 )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets what the command line alone is told of the time; the other threads have their own."""
+
+    def tell(seconds: Iterable[float]) -> None:
+        told = iter(seconds)
+        monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(told)))
+
+    return tell
 
 
 def test_results_and_notes_go_to_different_streams_as_they_are(capsys):
@@ -55,9 +68,8 @@ def test_a_short_job_that_nobody_watches_says_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_long_job_that_nobody_watches_says_a_line_now_and_then_and_its_end(capsys, monkeypatch):
-    clock = iter(range(0, 10_000, 25))
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+def test_a_long_job_that_nobody_watches_says_a_line_now_and_then_and_its_end(capsys, clock):
+    clock(range(0, 10_000, 25))
 
     with progress("embedding", 3000, "locations") as advance:
         for done in range(0, 3001, 500):
@@ -71,9 +83,8 @@ def test_a_long_job_that_nobody_watches_says_a_line_now_and_then_and_its_end(cap
     assert lines[-1].endswith("7 void")
 
 
-def test_what_an_earlier_run_did_does_not_count_as_speed(monkeypatch):
-    clock = iter([0, 10])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+def test_what_an_earlier_run_did_does_not_count_as_speed(clock):
+    clock([0, 10])
     rate = console._Rate()
 
     rate.update(900)
@@ -119,9 +130,8 @@ def test_a_failure_leaves_the_cursor_visible(window):
     assert window.getvalue().rfind("\x1b[?25h") > window.getvalue().rfind("\x1b[?25l")
 
 
-def test_stages_that_last_are_lines_where_nobody_watches(capsys, monkeypatch):
-    clock = iter([0, 1, 9, 9, 10])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+def test_stages_that_last_are_lines_where_nobody_watches(capsys, clock):
+    clock([0, 1, 9, 9, 10])
 
     with stages("evaluating") as tell:
         tell("the places")

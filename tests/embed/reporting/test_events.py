@@ -1,6 +1,7 @@
 """Tests of embed/reporting/events.py: records as TensorFlow and tensorboardX write them."""
 
 import struct
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_a_record_is_byte_for_byte_what_tensorboardx_writes(folder, monkeypatch)
     file = EventFile(folder, 0)
     (path,) = folder.iterdir()
     before = path.read_bytes()
-    monkeypatch.setattr(events.time, "time", lambda: 1.5)
+    monkeypatch.setattr(events, "time", SimpleNamespace(time=lambda: 1.5))
 
     file.add(300, {"a/b": 0.25, "c": -2.0})
 
