@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorstore as ts
 from jaxtyping import Float, Float32, Int, Shaped
 
+from embed.embedding_array import array_spec, difference, quantiser_of
 from embed.errors import (
     AlignmentError,
     ConfigError,
@@ -40,7 +40,7 @@ class EmbeddingStore:
 
     def __init__(self, store: ts.TensorStore, path: Path):
         self._store = store
-        self.quantiser = _quantiser(store)
+        self.quantiser = quantiser_of(store)
         self.dtype = np.dtype(store.dtype.numpy_dtype)
         self.path = path
         self.cells = Box((0, 0, 0), zyx(store.shape[:3]))
@@ -82,11 +82,11 @@ class EmbeddingStore:
             raise MismatchError(f"{len(quantiser.scale)} scales, and embeddings of {dim} numbers")
         with reports_storage(f"create the embeddings at {path}"):
             try:
-                spec = _spec(path, (*shape, dim), (*shard, dim), (*chunk, dim), quantiser)
+                spec = array_spec(path, (*shape, dim), (*shard, dim), (*chunk, dim), quantiser)
                 return cls(ts.open(spec, open=True, create=True).result(), path)
             except ValueError as error:
                 raise DataError(
-                    f"{path} is not the array that belongs there ({_difference(error)}); restore "
+                    f"{path} is not the array that belongs there ({difference(error)}); restore "
                     "it or choose a new place"
                 ) from error
 
@@ -262,50 +262,3 @@ class EmbeddingStore:
                 f"the embeddings at {self.path} are corrupt ({reason(error)}); "
                 "run `voxkin embed` with --verify to find and redo the shard"
             ) from error
-
-
-def _quantiser(store: ts.TensorStore) -> Quantiser | None:
-    """What decodes an array, as its type and attributes say.
-
-    Raises:
-        ValueError: they say nothing of the kind.
-    """
-    if store.dtype == ts.float16:
-        return None
-    if store.dtype != ts.int8:
-        raise ValueError(f"it holds {store.dtype.name}, not float16 or int8")
-    found = Quantiser.from_attributes(store.spec().to_json()["metadata"].get("attributes", {}))
-    if len(found.scale) != store.shape[3]:
-        raise ValueError(f"it has {len(found.scale)} scales for {store.shape[3]} channels")
-    return found
-
-
-def _difference(error: ValueError) -> str:
-    """What differs, without the lists of scales."""
-    text = reason(error)
-    return "it has other scales, or none" if 'Mismatch in "attributes"' in text else text
-
-
-def _spec(
-    path: Path,
-    shape: tuple[int, ...],
-    shard: tuple[int, ...],
-    chunk: tuple[int, ...],
-    quantiser: Quantiser | None,
-) -> dict[str, Any]:
-    """The array as TensorStore is told to make it; shapes are ZYX and channels."""
-    codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
-    # Embeddings are close to incompressible: a checksum, and no compressor in the way.
-    inner = {"chunk_shape": [*chunk], "codecs": codecs, "index_codecs": codecs}
-    metadata: dict[str, Any] = {
-        "shape": [*shape],
-        "data_type": "int8" if quantiser else "float16",
-        "fill_value": 0 if quantiser else 0.0,
-        "dimension_names": ["z", "y", "x", "channel"],
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [*shard]}},
-        "codecs": [{"name": "sharding_indexed", "configuration": inner}],
-    }
-    if quantiser:
-        metadata["attributes"] = quantiser.attributes
-    kvstore = {"driver": "file", "path": f"{path}/"}
-    return {"driver": "zarr3", "kvstore": kvstore, "metadata": metadata}

@@ -25,6 +25,9 @@ linear: cosine to the weights of a logistic regression that tells the two kinds 
 
 MODES: tuple[Mode, ...] = ("average", "best", "linear")
 MAX_HITS = 10_000
+MAX_VECTORS = 1024
+MAX_HITS_OF_EACH = 100_000
+"""Hits that one call answers for many vectors together: some ten megabytes."""
 MAX_EXAMPLES = 1000
 MAX_WEIGHT = 1000.0
 MAX_BOXES = 1000
@@ -217,6 +220,21 @@ class Wish:
             )
         if self.at_least is not None:
             check_threshold(self.at_least)
+
+
+def check_batch(vectors: int, wish: Wish) -> None:
+    """Checks a search for each of so many vectors.
+
+    Raises:
+        RequestError: there are too many or none, or too many hits of them, or a page is asked for.
+    """
+    if not 1 <= vectors <= MAX_VECTORS or vectors * wish.k > MAX_HITS_OF_EACH:
+        raise RequestError(
+            f"one call takes 1 to {MAX_VECTORS} vectors and answers {MAX_HITS_OF_EACH:,} hits; "
+            f"got {vectors} vectors with k = {wish.k}"
+        )
+    if wish.page:
+        raise RequestError("the next page is asked for one vector at a time")
 
 
 def check_threshold(at_least: float) -> None:

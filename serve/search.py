@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from embed.atlas import Atlas
-from embed.errors import RequestError
 from embed.geometry import XyzFloat
 from embed.storage import digest_json
 from embed.volume import Volume
@@ -22,7 +21,16 @@ from serve.index import Index
 from serve.pages import next_token, told_before
 from serve.place_rules import PlaceRules
 from serve.place_segments import PlaceSegments
-from serve.queries import MAX_HITS, BoxNm, Filters, Query, Wish, check_threshold, checked_separation
+from serve.queries import (
+    MAX_HITS,
+    BoxNm,
+    Filters,
+    Query,
+    Wish,
+    check_batch,
+    check_threshold,
+    checked_separation,
+)
 from serve.refined import refined
 from serve.scan import Scanned, scan
 from serve.selection import FEW, Selection, Selections
@@ -33,15 +41,13 @@ from serve.turns import TURNS
 
 __all__ = ["MAX_HITS", "Hit", "Place", "SearchResult", "Searcher"]
 
-MAX_VECTORS = 1024
-MAX_HITS_OF_EACH = 100_000
-"""Hits that one call answers for many vectors together: some ten megabytes."""
-
 KEPT_BYTES = 2**30
 """What the vectors of an atlas may take in a server's memory: 4 million of 64 numbers do."""
 
 # Vectors whose candidates are held at once: FAISS gains nothing from more.
 _AT_ONCE = 32
+
+_Positions = Sequence[XyzFloat] | Float[np.ndarray, "m 3"]
 
 
 class Searcher:
@@ -104,10 +110,7 @@ class Searcher:
             NotFoundError: there is no such probe, map or mask, or no encoder for a cut-out.
             MismatchError: the page is of an index that was replaced since.
         """
-        aim = aim_of(self.atlas, query, self._embed)
-        with looking_for_gaps() as gaps, self._turn(wish):
-            found = self._found(aim, None, wish)
-        return flagged(found, gaps)
+        return self._found_alone(aim_of(self.atlas, query, self._embed), wish)
 
     def find_at(
         self, nm_xyz: Sequence[float], k: int = 10, min_separation_nm: float | None = None
@@ -139,9 +142,7 @@ class Searcher:
         wish = Wish(k, min_separation_nm)
         aim = aim_at_vector(self.atlas, vector)
         excluded = () if exclude_nm_xyz is None else checked_positions(exclude_nm_xyz)
-        with looking_for_gaps() as gaps, self._turn(wish):
-            found = self._found(aim, None, wish, excluded)
-        return flagged(found, gaps)
+        return self._found_alone(aim, wish, excluded)
 
     def find_each(
         self, vectors: Float[np.ndarray, "n dim"], wish: Wish = Wish()
@@ -156,13 +157,7 @@ class Searcher:
             RequestError: there are more, or one is of another length or has no direction.
             DataError: segments are not known.
         """
-        if not 1 <= len(vectors) <= MAX_VECTORS or len(vectors) * wish.k > MAX_HITS_OF_EACH:
-            raise RequestError(
-                f"one call takes 1 to {MAX_VECTORS} vectors and answers {MAX_HITS_OF_EACH:,} hits; "
-                f"got {len(vectors)} vectors with k = {wish.k}"
-            )
-        if wish.page:
-            raise RequestError("the next page is asked for one vector at a time")
+        check_batch(len(vectors), wish)
         aims = [aim_at_vector(self.atlas, vector) for vector in vectors]
         results: list[SearchResult] = []
         for begin in range(0, len(aims), _AT_ONCE):
@@ -216,19 +211,20 @@ class Searcher:
         reads = not self.atlas.store.is_kept or wish.filters or self._segments.by_volume
         return contextlib.nullcontext() if reads else TURNS.taken()
 
+    def _found_alone(self, aim: Aim, wish: Wish, excluded: _Positions = ()) -> SearchResult:
+        with looking_for_gaps() as gaps, self._turn(wish):
+            found = self._found(aim, None, wish, excluded)
+        return flagged(found, gaps)
+
     def _found(
-        self,
-        aim: Aim,
-        known: Found | None,
-        wish: Wish,
-        exclude_nm_xyz: Sequence[XyzFloat] | Float[np.ndarray, "m 3"] = (),
+        self, aim: Aim, known: Found | None, wish: Wish, excluded: _Positions = ()
     ) -> SearchResult:
         if wish.per_segment is not None:
             self._segments.require()
         told = told_before(aim, wish, self._index, self.atlas.grid.size)
         k, spread = len(told) + wish.k, self._spreads(wish)
         supply = self._supply(aim, k, wish.filters, known, spread=spread)
-        want = self._want(aim, wish, told, exclude_nm_xyz)
+        want = self._want(aim, wish, told, excluded)
         found = gather([supply], want)
         complete = len(found) == wish.k
         hits = tell(self.atlas, self._segments, aim, found.ids, found.similarities, supply.exact)
@@ -248,13 +244,9 @@ class Searcher:
         )
 
     def _want(
-        self,
-        aim: Aim,
-        wish: Wish,
-        told: Int[np.ndarray, " n"],
-        exclude_nm_xyz: Sequence[XyzFloat] | Float[np.ndarray, "m 3"],
+        self, aim: Aim, wish: Wish, told: Int[np.ndarray, " n"], excluded: _Positions
     ) -> Want:
-        excluded = [place.position_nm_xyz for place in aim.places] + list(exclude_nm_xyz)
+        excluded = [place.position_nm_xyz for place in aim.places] + list(excluded)
         return Want(
             k=min(wish.k, MAX_HITS - len(told)),
             separation_nm=checked_separation(wish.min_separation_nm, self.default_separation_nm),

@@ -22,6 +22,15 @@ SHARED = Path(os.environ.get("VOXKIN_SHARED", ROOT.parent / "shared"))
 ON_RAY = ("tests/distributed/", "tests/embed/engines/")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with what starts Ray, then the files with slow tests: last, they would run alone.
+
+    Ray starts its processes best from one that has no threads yet.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not item.nodeid.startswith(ON_RAY), item.path not in slow))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Has one process run a whole file, whose fixtures are costly, and one all that starts Ray.
@@ -29,6 +38,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     Two Rays that start at once on two cores take longer than Ray waits for itself.
     """
     from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # by the number of tests, which says little
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:

@@ -1,4 +1,4 @@
-"""Tests of embed/given_layout.py: an embedding at every given place, whatever happens."""
+"""Tests of embed/given_layout.py: an embedding at every given place."""
 
 import dataclasses
 import os
@@ -9,51 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embed.atlas import POINTS, Atlas
+from embed.atlas import Atlas
 from embed.audit import verify
-from embed.backends.choice import open_backend
 from embed.dense import embed_at
-from embed.errors import DataError, MismatchError, NotFoundError, OutOfBoundsError
+from embed.errors import DataError, MismatchError, OutOfBoundsError
 from embed.geometry import Frame
 from embed.given_layout import create_given_atlas
 from embed.inference import embed_shards, remaining
 from embed.layout import Wanted
 from embed.points import Points
+from tests.embed.given_places import COUNT, SMALL, everything, places_in
 
 ROOT = Path(__file__).parents[2]
-SMALL = Wanted(shard=(1, 1, 64))
-COUNT = 150
-"""Places, in three shards of 64."""
 
 
 @pytest.fixture(scope="module")
 def points(encoder, tissue_volume):
-    """Places anywhere in the tissue, with ids of segments that no float64 holds."""
-    rng = np.random.default_rng(0)
-    low, high = np.array(encoder.fov) / 2, np.array(tissue_volume.box.shape) - 3.5
-    return Points.at(
-        rng.uniform(low, high, (COUNT, 3)),
-        fov=encoder.fov,
-        voxel_size_nm=tissue_volume.frame.voxel_size_nm,
-        segments=np.arange(COUNT, dtype=np.uint64) + np.uint64(2**63 + 1),
-    )
-
-
-@pytest.fixture(scope="module")
-def segmentation_voxels(tissue):
-    """Slabs of three segments, and none where x is below 8."""
-    z, y, x = np.indices(tissue.shape)
-    return np.where(x < 8, 0, 1 + (x + y // 2 + z // 3) // 9 % 3 * 2**40).astype(np.uint64)
-
-
-@pytest.fixture
-def segmentation(segmentation_voxels, write_volume):
-    return write_volume(segmentation_voxels, name="segments.zarr")
-
-
-@pytest.fixture(scope="module")
-def masked(encoder):
-    return dataclasses.replace(encoder, masked=True)
+    return places_in(encoder, tissue_volume)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +35,6 @@ def finished(encoder, tissue_volume, points, tmp_path_factory):
     atlas = create_given_atlas(encoder, tissue_volume, path, points, SMALL, run="runs/1")
     assert embed_shards(atlas) == []
     return atlas
-
-
-def everything(atlas):
-    return atlas.embeddings(np.arange(atlas.grid.size))
 
 
 def test_an_atlas_holds_the_embedding_of_every_place(finished, tissue_volume, points, backend):
@@ -109,32 +77,6 @@ def test_the_order_in_which_places_are_given_makes_no_difference(
     there = {source: i for i, source in enumerate(points.sources.tolist())}
     rows = [there[source] for source in atlas.places.sources.tolist()]
     np.testing.assert_allclose(everything(atlas), everything(finished)[rows], atol=1e-3)
-
-
-def test_fields_of_view_masked_to_a_segment_are_those_of_training(
-    masked, tissue, write_volume, points, segmentation, segmentation_voxels, tmp_path
-):
-    voxels = tissue.copy()
-    voxels[::3, ::2, ::2] = 0  # black within a segment is not what is around it
-    volume = write_volume(voxels)
-    atlas = create_given_atlas(
-        masked, volume, tmp_path / "a", points, run="r", segmentation=segmentation
-    )
-
-    failed = embed_shards(atlas)
-
-    middle = points.starts(points.cells_of(np.arange(COUNT))) + np.array(masked.fov) // 2
-    inside = segmentation_voxels[tuple(middle.T)] != 0
-    expected = embed_at(open_backend(masked), volume, points.positions[inside], segmentation)
-    stored = everything(atlas)
-    assert failed == []
-    assert 0.5 < inside.mean() < 1
-    np.testing.assert_allclose(stored[inside], expected, atol=6e-4)
-    assert not stored[~inside].any()
-    unmasked = open_backend(dataclasses.replace(masked, masked=False))
-    whole = embed_at(unmasked, volume, points.positions)
-    assert np.abs(whole - stored).max() > 0.1
-    assert verify(atlas, recompute=1) == []
 
 
 def test_places_where_most_is_missing_have_no_embedding(
@@ -220,76 +162,6 @@ def test_a_killed_process_goes_on_with_the_rest(encoder, tissue_volume, points, 
     assert again.ledger.marks() == finished.ledger.marks()
 
 
-def test_a_run_that_was_killed_before_the_description_is_written_goes_on(
-    encoder, tissue_volume, points, tmp_path
-):
-    few = points.take(np.arange(5))
-    few.save(tmp_path / "a" / POINTS)
-    (tmp_path / "a" / ".half-written").touch()
-
-    atlas = create_given_atlas(encoder, tissue_volume, tmp_path / "a", points, run="r")
-
-    assert atlas.places.digest() == points.digest()
-
-
-def near_the_edge(points):
-    return dataclasses.replace(points, positions=points.positions - [0, 0, 6])
-
-
-def of_another_fov(points):
-    return dataclasses.replace(points, fov=(9, 9, 9))
-
-
-def of_another_size(points):
-    return dataclasses.replace(points, voxel_size_nm=(40.0, 10.0, 10.0))
-
-
-@pytest.mark.parametrize(
-    ("change", "kind", "words"),
-    [
-        (near_the_edge, OutOfBoundsError, r"of 150 points are too near .* and the volume is Box\("),
-        (of_another_fov, MismatchError, r"for fields of view of \(9, 9, 9\) voxels"),
-        (of_another_size, MismatchError, r"\(40.0, 10.0, 10.0\) nm, and this encoder sees"),
-    ],
-)
-def test_places_that_do_not_suit_are_refused_and_nothing_is_written(
-    encoder, tissue_volume, points, tmp_path, change, kind, words
-):
-    with pytest.raises(kind, match=words):
-        create_given_atlas(encoder, tissue_volume, tmp_path / "a", change(points), run="r")
-
-    assert not (tmp_path / "a").exists()
-
-
-def test_masks_go_with_encoders_that_were_trained_so_and_with_no_others(
-    encoder, masked, tissue_volume, points, segmentation, tmp_path
-):
-    path = tmp_path / "a"
-    with pytest.raises(MismatchError, match="needs a segmentation of tissue, given with --segm"):
-        create_given_atlas(masked, tissue_volume, path, points, run="r")
-    with pytest.raises(MismatchError, match="leave out the segmentation"):
-        create_given_atlas(encoder, tissue_volume, path, points, run="r", segmentation=segmentation)
-
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("shape", ["smaller", "coarser", "floats"])
-def test_a_segmentation_lies_on_the_volume_voxel_by_voxel(
-    masked, tissue_volume, points, segmentation_voxels, write_volume, tmp_path, shape
-):
-    other = {
-        "smaller": (segmentation_voxels[:-1], (10.0, 10.0, 10.0)),
-        "coarser": (segmentation_voxels, (10.0, 20.0, 10.0)),
-        "floats": (segmentation_voxels.astype(np.float32), (10.0, 10.0, 10.0)),
-    }
-    segmentation = write_volume(*other[shape])
-
-    with pytest.raises(MismatchError, match="masked voxel by voxel|holds integers"):
-        create_given_atlas(
-            masked, tissue_volume, tmp_path / "a", points, run="r", segmentation=segmentation
-        )
-
-
 def test_another_atlas_in_its_place_is_refused(encoder, tissue_volume, points, finished, tmp_path):
     fewer = points.take(np.arange(9))
     (tmp_path / "file").touch()
@@ -299,64 +171,6 @@ def test_another_atlas_in_its_place_is_refused(encoder, tissue_volume, points, f
     with pytest.raises(DataError, match="exists and is not an atlas"):
         create_given_atlas(encoder, tissue_volume, tmp_path / "file", points, run="r")
     assert finished.places.digest() == points.digest()
-
-
-@pytest.fixture
-def laid_out(encoder, tissue_volume, points, tmp_path):
-    return create_given_atlas(encoder, tissue_volume, tmp_path / "a", points, SMALL, run="r")
-
-
-def damage(path, points):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def exchange(path, points):
-    points.take(np.arange(COUNT)[::-1]).save(path)
-
-
-@pytest.mark.parametrize(
-    ("harm", "words"), [(damage, "is damaged"), (exchange, "is another than 'a' was made from")]
-)
-def test_a_damaged_or_foreign_file_of_places_is_refused_before_anything_is_computed(
-    laid_out, points, harm, words
-):
-    harm(laid_out.path / POINTS, points)
-    again = Atlas.open(laid_out.path)
-
-    with pytest.raises(DataError, match=words):
-        embed_shards(again)
-
-    assert again.ledger.marks() == {}
-
-
-def test_a_file_of_places_that_is_gone_is_written_again_by_laying_out(
-    laid_out, encoder, tissue_volume, points
-):
-    (laid_out.path / POINTS).unlink()
-
-    with pytest.raises(NotFoundError, match="no points at"):
-        embed_shards(Atlas.open(laid_out.path))
-    again = create_given_atlas(encoder, tissue_volume, laid_out.path, points, SMALL, run="r")
-
-    assert again.places.digest() == points.digest()
-
-
-def test_a_chunk_that_cannot_be_read_fails_its_shards_alone(
-    encoder, tissue, write_volume, points, tmp_path
-):
-    atlas = create_given_atlas(
-        encoder, write_volume(tissue), tmp_path / "a", points, SMALL, run="r"
-    )
-    chunk = tmp_path / "volume.zarr" / "c" / "2" / "2" / "3"
-    chunk.write_bytes(chunk.read_bytes()[:10])
-
-    failed = embed_shards(atlas)
-
-    assert 0 < len(failed) < 3
-    assert all("of 'volume'" in mark.reason for _, mark in failed)
-    assert remaining(atlas) == [box for box, _ in failed]
 
 
 def test_places_of_a_volume_that_starts_elsewhere_in_nm_have_positions_there(finished):

@@ -16,6 +16,8 @@ from embed.normaliser import Normaliser
 from embed.operations import of_block, of_one, per_location
 from tests.embed.backends.conftest import CONFIGS, PRETRAINED, backend_of, encoder_named
 
+pytestmark = pytest.mark.slow
+
 NAMES = [*CONFIGS, *PRETRAINED]
 
 

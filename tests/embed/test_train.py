@@ -1,7 +1,7 @@
 """Tests of embed/train.py: a run that was stopped, killed or starved goes on where it was."""
 
 import dataclasses
-import json
+import functools
 import os
 import shutil
 import signal
@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -17,13 +16,16 @@ from embed.checkpoint import load_encoder
 from embed.config import VolumeConfig, read_config, save_config
 from embed.errors import DataError, MismatchError
 from embed.normaliser import measure
-from embed.train import fit
-from embed.training.learner import init_state
-from embed.training.resume import TrainingStates
+from embed.reporting.config import ReportConfig
+from embed.train import fit as fit_reporting
 from embed.training.sampling import TrainingVolume
 from embed.training.volumes import open_training_volumes
+from tests.embed.runs import assert_same, latest, lines_of
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+LITTLE = ReportConfig(places=256, queries=1)
+fit = functools.partial(fit_reporting, report=LITTLE)
 
 
 @pytest.fixture(scope="module")
@@ -45,37 +47,6 @@ def undisturbed(config, volumes, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "undisturbed"
     assert fit(config, volumes, run) is not None
     return run
-
-
-TIMES = {"steps_per_s", "places_per_s", "starved", "report_s", "elapsed_s"}
-
-
-def lines_of(run, name="metrics.jsonl"):
-    """The lines of a journal, without how fast they came."""
-    lines = [json.loads(line) for line in (run / name).read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
-
-
-def latest(run):
-    with TrainingStates(run) as states:
-        return states.latest
-
-
-def state_of(config, run, step):
-    with TrainingStates(run) as states:
-        return [np.asarray(x) for x in jax.tree.leaves(states.restore(step, init_state(config)))]
-
-
-def assert_same(config, run, other):
-    """Both runs ended with the same encoder, training state and figures, bit for bit."""
-    assert (run / "encoder.npz").read_bytes() == (other / "encoder.npz").read_bytes()
-    pairs = zip(state_of(config, run, 12), state_of(config, other, 12), strict=True)
-    assert all(a.tobytes() == b.tobytes() for a, b in pairs)
-    for name in ("metrics.jsonl", "scores.jsonl"):
-        assert lines_of(run, name) == lines_of(other, name)
-    sheets = [{f.name: f.read_bytes() for f in (r / "sheets").iterdir()} for r in (run, other)]
-    assert sheets[0].keys() == sheets[1].keys()
-    assert all(sheets[0][name][:8] == b"\x89PNG\r\n\x1a\n" for name in sheets[0])
 
 
 def stopping(at):
@@ -152,6 +123,7 @@ import resource, signal, sys, time
 from pathlib import Path
 from embed.config import read_config
 from embed.errors import StorageError
+from embed.reporting.config import ReportConfig
 from embed.train import fit
 from embed.training.volumes import open_training_volumes
 
@@ -167,7 +139,8 @@ def progress(now):
 
 if __name__ == "__main__":
     try:
-        fit(config, open_training_volumes(config), run, progress=progress)
+        volumes = open_training_volumes(config)
+        fit(config, volumes, run, report=ReportConfig(places=256, queries=1), progress=progress)
     except StorageError as error:
         sys.exit(str(error))
 """

@@ -1,63 +1,14 @@
-"""Tests of embed/volume.py: opening, axes, levels, frames, reading."""
+"""Tests of embed/volume.py: axes, voxel sizes and levels of what is opened."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import tensorstore as ts
 
-from embed.errors import ConfigError, DataError, OutOfBoundsError, VolumeError
+from embed.errors import ConfigError, VolumeError
 from embed.geometry import Box, Frame
 from embed.volume import VolumeSource, open_volume, open_volume_source
-
-UNITS = {"z": "40 nm", "y": "4 nm", "x": "4 nm"}
-VOXELS = np.arange(4 * 6 * 8, dtype=np.uint16).reshape(4, 6, 8)
-
-
-def make_array(path, voxels=VOXELS, axes="zyx", units=UNITS, **metadata):
-    """A zarr v3 array of chunks of two voxels whose axes are named."""
-    attributes = {"dimension_units": [units.get(axis) for axis in axes], "license": "CC0"}
-    chunks = {"name": "regular", "configuration": {"chunk_shape": [2] * voxels.ndim}}
-    spec = {
-        "driver": "zarr3",
-        "kvstore": f"file://{path}/",
-        "metadata": {
-            "dimension_names": list(axes),
-            "attributes": attributes,
-            "chunk_grid": chunks,
-            **metadata,
-        },
-    }
-    store = ts.open(spec, create=True, dtype=voxels.dtype, shape=voxels.shape).result()
-    store[...] = voxels
-    return path
-
-
-def make_precomputed(path, offset=(-3, 5, 7), channels=1):
-    """Three levels of 8 x 6 x 4 voxels and less, XYZ, at an offset; 4, 8 and 16 nm in x and y."""
-    for factor in (1, 2, 4):
-        spec = {
-            "driver": "neuroglancer_precomputed",
-            "kvstore": f"file://{path}/",
-            "multiscale_metadata": {
-                "type": "image",
-                "data_type": "uint16",
-                "num_channels": channels,
-            },
-            "scale_metadata": {
-                "resolution": [4 * factor, 4 * factor, 40],
-                "size": [8 // factor, max(1, 6 // factor), 4],
-                "voxel_offset": [offset[0] // factor, offset[1] // factor, offset[2]],
-                "encoding": "raw",
-                "chunk_size": [4, 2, 3],
-            },
-        }
-        store = ts.open(spec, create=True).result()
-        if factor == 1:
-            for channel in range(channels):
-                store[..., channel] = VOXELS.transpose() + channel
-    return path
+from tests.embed.stored_volumes import VOXELS, make_array, make_precomputed
 
 
 @pytest.mark.parametrize("axes", ["zyx", "xyz", "yzx"])
@@ -158,20 +109,6 @@ def test_a_missing_voxel_size_is_never_guessed(tmp_path):
 def test_a_voxel_size_is_three_positive_lengths(tmp_path, size):
     with pytest.raises(ConfigError, match="three positive lengths X,Y,Z in nm"):
         open_volume(make_array(tmp_path), voxel_size_nm=size)
-
-
-def test_bool_is_read_as_zeros_and_ones(tmp_path):
-    volume = open_volume(make_array(tmp_path, VOXELS % 2 == 1))
-
-    assert volume.dtype == np.uint8
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS % 2)
-
-
-@pytest.mark.parametrize("dtype", ["int8", "uint32", "uint64", "float16", "float64"])
-def test_every_real_data_type_is_read_as_it_is(tmp_path, dtype):
-    volume = open_volume(make_array(tmp_path, VOXELS.astype(dtype)))
-
-    assert volume.read(volume.box).dtype == volume.dtype == dtype
 
 
 def test_complex_numbers_are_refused(tmp_path):
@@ -279,62 +216,3 @@ def test_a_source_survives_json_and_opens_the_same_voxels_from_another_folder(
     assert source == volume.source
     assert (again.box, again.frame) == (volume.box, volume.frame)
     np.testing.assert_array_equal(again.read(again.box), VOXELS)
-
-
-@pytest.mark.parametrize("by", [(-1, 0, 0), (0, 0, 1)])
-def test_a_box_that_leaves_the_volume_is_refused_and_the_valid_one_named(tmp_path, by):
-    volume = open_volume(make_array(tmp_path / "x.zarr"))
-
-    with pytest.raises(OutOfBoundsError) as error:
-        volume.read(volume.box.shifted(by))
-
-    assert str(error.value).endswith(f"leaves 'x', whose voxels (ZYX) are {volume.box}")
-
-
-def test_a_chunk_that_is_not_stored_has_the_fill_value(tmp_path):
-    make_array(tmp_path, data_type="uint16", fill_value=7)
-    (tmp_path / "c" / "0" / "1" / "2").unlink()
-
-    volume = open_volume(tmp_path)
-
-    expected = VOXELS.copy()
-    expected[0:2, 2:4, 4:6] = 7
-    np.testing.assert_array_equal(volume.read(volume.box), expected)
-
-
-def test_a_truncated_chunk_is_reported_in_one_line_with_the_box_and_the_reason(tmp_path):
-    make_array(tmp_path / "x.zarr", codecs=[{"name": "bytes"}, {"name": "zstd"}])
-    chunk = tmp_path / "x.zarr" / "c" / "0" / "1" / "2"
-    chunk.write_bytes(chunk.read_bytes()[:9])
-    volume = open_volume(tmp_path / "x.zarr")
-
-    with pytest.raises(DataError) as error:
-        volume.read(volume.box)
-
-    assert "cannot read Box(start=(0, 0, 0), stop=(4, 6, 8)) (voxels, ZYX) of 'x': " in str(
-        error.value
-    )
-    assert 'c/0/1/2": ' in str(error.value)
-    assert "\n" not in str(error.value)
-    untouched = Box((2, 0, 0), (4, 6, 8))
-    np.testing.assert_array_equal(volume.read(untouched), VOXELS[untouched.slices])
-
-
-def test_a_chunk_is_decoded_once_and_looked_for_again_only_when_the_volume_is_reopened(tmp_path):
-    volume = open_volume(make_array(tmp_path))
-    before = volume.read(volume.box)
-    for chunk in (tmp_path / "c").rglob("?/?/?"):
-        chunk.unlink()
-
-    np.testing.assert_array_equal(volume.read(volume.box), before)
-    assert not open_volume(tmp_path).read(volume.box).any()
-
-
-def test_many_threads_may_read_at_once(tmp_path):
-    volume = open_volume(make_array(tmp_path))
-    boxes = list(volume.box.tiles((1, 3, 5))) * 20
-
-    with ThreadPoolExecutor(8) as pool:
-        parts = list(pool.map(volume.read, boxes))
-
-    assert all((part == VOXELS[box.slices]).all() for part, box in zip(parts, boxes, strict=True))

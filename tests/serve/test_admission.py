@@ -1,6 +1,5 @@
 """Tests of serve/admission.py and door.py: who is let in by gRPC, over TLS, and who is not."""
 
-import dataclasses
 import ssl
 import threading
 
@@ -13,35 +12,23 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from embed.errors import (
-    ForbiddenError,
-    QuotaError,
-    UnauthenticatedError,
-    UnavailableError,
-)
+from embed.errors import ForbiddenError, QuotaError, UnauthenticatedError
 from serve.access import Access
 from serve.admission import scope_of
 from serve.client import Client
-from serve.credentials import TlsFiles
 from serve.labelling.classes import ClassSet
 from serve.labelling.label import Place
 from serve.labels import LabelTable
 from serve.pb.voxkin.v1 import atlas_pb2, label_pb2, probe_pb2, search_pb2
-from serve.quota import Limits
-from serve.server import Settings, start_server
+from serve.server import start_server
 from serve.servicer import SERVICES
-from serve.tokens import SCOPES, Grant, digest_of, line_of, make_token
 from tests.certificates import Authority
+from tests.serve.tokened import LIMITED, TOKENS, make_settings
 from tests.served import INSIDE, make_served
 
 ANY = "127.0.0.1:0"
 OTHER = f"vox_{'b' * 43}"
-TOKENS = {scope: make_token() for scope in SCOPES}
-LIMITED = {
-    "calls": (make_token(), Limits(calls=0.01)),
-    "work": (make_token(), Limits(work=1e-9)),
-    "at-once": (make_token(), Limits(at_once=1)),
-}
+
 TABLE = LabelTable(
     np.array([(132.0, 260, 435), (164, 260, 435), (452, 260, 435), (484, 260, 435)]),
     ("a", "a", "b", "b"),
@@ -60,12 +47,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings(authority, tmp_path_factory):
-    """TLS and a token for every scope and limit."""
-    file = tmp_path_factory.mktemp("tokens") / "tokens"
-    grants = [Grant(s, frozenset({s}), digest_of(t), Limits()) for s, t in TOKENS.items()]
-    grants += [Grant(n, frozenset({"read"}), digest_of(t), q) for n, (t, q) in LIMITED.items()]
-    file.write_text("\n".join(map(line_of, grants)))
-    return Settings(TlsFiles(*authority.issue()), file)
+    return make_settings(authority, tmp_path_factory.mktemp("tokens"))
 
 
 @pytest.fixture(scope="module")
@@ -283,22 +265,3 @@ def test_refusals_are_counted_by_their_reason(server, authority, client_of):
         "wrong token": 1,
         "scope": 1,
     }
-
-
-@pytest.mark.parametrize("lacking", ["tls", "tokens"])
-@pytest.mark.parametrize("port", ["grpc", "http"])
-def test_other_machines_are_not_served_without_both_tls_and_tokens(served, settings, lacking, port):
-    addresses = {"grpc": ("0.0.0.0:0", ANY), "http": (ANY, "0.0.0.0:0")}[port]
-
-    with pytest.raises(UnavailableError, match=r"--tls-cert, --tls-key and --tokens, all three"):
-        start_server(
-            {"small": served}, *addresses, dataclasses.replace(settings, **{lacking: None})
-        )
-
-
-def test_every_address_of_this_machine_is_served_with_both(served, settings, authority):
-    with start_server({"small": served}, "0.0.0.0:0", "0.0.0.0:0", settings) as server:
-        address = server.grpc_address.replace("0.0.0.0", "127.0.0.1")
-        access = Access(TOKENS["read"], ca=authority.certificate)
-        with Client(address, access=access) as client:
-            assert client.describe().name == "small"

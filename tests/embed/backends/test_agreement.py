@@ -17,6 +17,8 @@ from embed.threads import THREADS
 from tests.conftest import FAST_TO_COMPILE
 from tests.embed.backends.conftest import CONFIGS, PRETRAINED, backend_of, encoder_named, tissue_for
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

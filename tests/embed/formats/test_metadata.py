@@ -1,9 +1,6 @@
-"""Tests of embed/metadata.py and the readers below it, on stores made for the purpose."""
+"""Tests of embed/formats/metadata.py: what each format states, and what is said of no array."""
 
-import functools
 import json
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -11,98 +8,7 @@ import tensorstore as ts
 
 from embed.errors import VolumeError
 from embed.formats.metadata import describe
-from embed.formats.ome import centre, lower_corner
-from embed.formats.units import length_nm, unit_nm
-
-
-def make_array(path, driver="zarr3", shape=(4, 6, 8), dtype="uint8", **metadata):
-    spec = {"driver": driver, "kvstore": f"file://{path}/", "metadata": metadata}
-    return ts.open(spec, create=True, dtype=dtype, shape=shape).result()
-
-
-def write(path, **files):
-    path.mkdir(parents=True, exist_ok=True)
-    for name, value in files.items():
-        (path / {"group": "zarr.json", "n5": "attributes.json"}.get(name, f".{name}")).write_text(
-            json.dumps(value)
-        )
-
-
-def ome_group(path, *transformations, axes=None, version="0.6", group=(), arrays=("0",)):
-    """An OME-Zarr 0.6 group whose arrays are all 4 x 6 x 8."""
-    axes = axes or [{"name": n, "type": "space", "unit": "nanometer"} for n in "zyx"]
-    multiscale = {
-        "coordinateSystems": [{"name": "a", "axes": axes}],
-        "coordinateTransformations": list(group),
-        "datasets": [
-            {
-                "path": name,
-                "coordinateTransformations": [{**t, "output": "a"} for t in transformations],
-            }
-            for name in arrays
-        ],
-    }
-    ome = {"version": version, "multiscales": [multiscale]}
-    write(path, group={"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}})
-    for name in arrays:
-        make_array(path / name, shape=(4, 6, 8, 2)[: len(axes)])
-
-
-@pytest.mark.parametrize(
-    ("text", "nm"),
-    [
-        ("nanometer", 1),
-        ("nanometers", 1),
-        ("µm", 1000),
-        ("μm", 1000),
-        ("um", 1000),
-        ("micron", 1000),
-        ("\\u00B5m", 1000),
-        ("Å", 0.1),
-        ("angstrom", 0.1),
-        ("pm", 1e-3),
-        ("mm", 1e6),
-        ("m", 1e9),
-        ("metre", 1e9),
-        ("s", None),
-        ("ms", None),
-        ("pixel", None),
-        ("", None),
-    ],
-)
-def test_units_of_length_are_known_by_their_names_and_signs(text, nm):
-    assert unit_nm(text) == nm
-
-
-@pytest.mark.parametrize(
-    ("text", "nm"),
-    [
-        ("10 nm", 10),
-        ("4.6nm", 4.6),
-        ("0.01 um", 10),
-        ("1e-8 m", 10),
-        (".5 µm", 500),
-        ("nm", 1),
-        ("10", None),
-        ("10 s", None),
-        ("1.2.3 nm", None),
-        ("", None),
-    ],
-)
-def test_a_length_is_a_number_and_a_unit(text, nm):
-    assert length_nm(text) == pytest.approx(nm) if nm else length_nm(text) is None
-
-
-def test_ome_zarr_states_the_centre_of_a_voxel_and_everyone_else_its_lower_corner(tmp_path):
-    scale = {"type": "scale", "scale": [40, 4, 4]}
-    shift = {"type": "translation", "translation": [100, 0, 2]}
-    ome_group(tmp_path / "ome", {"type": "sequence", "transformations": [scale, shift]})
-    make_array(tmp_path / "plain", attributes={"dimension_units": ["40 nm", "4 nm", "4 nm"]})
-
-    assert describe(tmp_path / "ome").levels[0].origin_nm == (80, -2, 0)
-    assert describe(tmp_path / "plain").levels[0].origin_nm == (0, 0, 0)
-    assert lower_corner(100.0, 40.0) == 80.0
-    assert centre(lower_corner(7.0, 30.0), 30.0) == 7.0
+from tests.embed.formats.stores import make_array, write
 
 
 def test_zarr_v2_takes_names_and_units_from_its_attributes(tmp_path):
@@ -172,69 +78,6 @@ def test_n5_levels_are_the_base_times_their_factors_in_a_list_or_one_by_one(tmp_
     assert describe(tmp_path / "each" / "s1").voxel_size_nm == (8, 8, 40)
 
 
-def test_ome_zarr_0_4_applies_the_transformation_of_the_group_after_that_of_the_level(tmp_path):
-    make_array(tmp_path / "0", "zarr", shape=(2, 4, 6, 8))
-    axes = [{"name": "c", "type": "channel"}]
-    axes += [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
-    multiscale = {
-        "version": "0.4",
-        "axes": axes,
-        "datasets": [
-            {
-                "path": "0",
-                "coordinateTransformations": [{"type": "scale", "scale": [1, 4, 0.4, 0.4]}],
-            }
-        ],
-        "coordinateTransformations": [{"type": "scale", "scale": [1, 0.01, 0.01, 0.01]}],
-    }
-    write(tmp_path, zattrs={"multiscales": [multiscale], "license": "CC0"})
-
-    description = describe(tmp_path)
-
-    assert (description.format, description.axes) == ("ome-zarr 0.4", ("c", "z", "y", "x"))
-    assert description.voxel_size_nm == pytest.approx((None, 40, 4, 4))
-    assert description.attributes == {"license": "CC0"}
-
-
-def test_a_scale_in_metres_beside_a_channel_axis_keeps_the_axes_apart(tmp_path):
-    axes = [{"name": n, "type": "space", "unit": "meter"} for n in "zyx"]
-    axes = [*axes, {"name": "c", "type": "channel"}]
-    ome_group(tmp_path, {"type": "scale", "scale": [4e-8, 4e-10, 4e-10, 1]}, axes=axes)
-
-    assert describe(tmp_path).voxel_size_nm == pytest.approx((40, 0.4, 0.4, None))
-
-
-def test_an_ome_axis_without_a_unit_has_no_size(tmp_path):
-    axes = [{"name": "z", "unit": "nanometer"}, {"name": "y", "unit": "nanometer"}, {"name": "x"}]
-    ome_group(tmp_path, {"type": "scale", "scale": [40, 4, 4]}, axes=axes)
-
-    assert describe(tmp_path).voxel_size_nm == (40, 4, None)
-
-
-@pytest.mark.parametrize(
-    ("transformation", "words"),
-    [
-        (
-            {"type": "affine", "affine": [[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]},
-            "turn or shea",
-        ),
-        ({"type": "rotation", "rotation": [[0.6, 0.8, 0], [-0.8, 0.6, 0], [0, 0, 1]]}, "turn or"),
-        ({"type": "mapAxis", "mapAxis": [0, 0, 1]}, "turn or shear"),
-        ({"type": "scale", "scale": [1, -1, 1]}, "mirror"),
-        ({"type": "displacements", "path": "field"}, "'displacements' is no scale, translation"),
-        ({"type": "scale", "scale": [1, 1]}, "malformed"),
-        ({"type": "scale"}, "malformed"),
-    ],
-)
-def test_a_transformation_that_does_not_keep_the_axes_apart_is_refused(
-    tmp_path, transformation, words
-):
-    ome_group(tmp_path, transformation)
-
-    with pytest.raises(VolumeError, match=words):
-        describe(tmp_path)
-
-
 def test_precomputed_is_in_nanometres_and_keeps_its_offset(tmp_path):
     scale = {"resolution": [4, 4, 40], "size": [8, 6, 4], "voxel_offset": [-3, 5, 7]}
     spec = {
@@ -269,23 +112,11 @@ def test_any_other_tensorstore_driver_is_described_by_what_tensorstore_says(tmp_
     assert (description.shape, description.voxel_size_nm) == ((4, 3, 4), (40, 8, 8))
 
 
-def test_a_group_is_read_over_http(tmp_path):
-    ome_group(tmp_path / "x", {"type": "scale", "scale": [40, 4, 4]})
-    handler = functools.partial(QuietHandler, directory=str(tmp_path))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever).start()
-    try:
-        description = describe(f"zarr3://http://127.0.0.1:{server.server_port}/x")
-    finally:
-        server.shutdown()
-        server.server_close()
+def test_data_types_are_named_as_numpy_names_them(tmp_path):
+    for dtype in ("float16", "uint64", "complex64"):
+        make_array(tmp_path / dtype, dtype=dtype)
 
-    assert (description.shape, description.voxel_size_nm) == ((4, 6, 8), (40, 4, 4))
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
+        assert np.dtype(describe(tmp_path / dtype).dtype) == np.dtype(dtype)
 
 
 def test_a_path_that_does_not_exist_is_answered_with_what_does(tmp_path):
@@ -362,28 +193,3 @@ def test_metadata_that_are_no_json_are_named(tmp_path):
 
     with pytest.raises(VolumeError, match=r"zarr\.json holds no JSON"):
         describe(tmp_path)
-
-
-def test_a_level_that_is_missing_is_named(tmp_path):
-    ome_group(tmp_path, {"type": "identity"}, arrays=("0", "1"))
-    (tmp_path / "1" / "zarr.json").unlink()
-
-    with pytest.raises(VolumeError, match=r'1/zarr\.json" does not exist'):
-        describe(tmp_path)
-
-
-def test_a_group_whose_names_do_not_fit_its_arrays_is_refused(tmp_path):
-    axes = [{"name": n, "type": "space", "unit": "nanometer"} for n in "zyx"]
-    ome_group(tmp_path, {"type": "scale", "scale": [1, 1, 1]}, axes=axes)
-    (tmp_path / "0" / "zarr.json").unlink()
-    make_array(tmp_path / "0", shape=(6, 8))
-
-    with pytest.raises(VolumeError, match=r"names 3 axes .* shapes \[\(6, 8\)\]"):
-        describe(tmp_path)
-
-
-def test_data_types_are_named_as_numpy_names_them(tmp_path):
-    for dtype in ("float16", "uint64", "complex64"):
-        make_array(tmp_path / dtype, dtype=dtype)
-
-        assert np.dtype(describe(tmp_path / dtype).dtype) == np.dtype(dtype)

@@ -1,4 +1,4 @@
-"""Tests of embed/ingest.py and the readers and the writer below it, on real files."""
+"""Tests of embed/ingestion/ingest.py and pyramid.py: what is made, and what failures leave."""
 
 import json
 import resource
@@ -10,111 +10,11 @@ import pytest
 import tifffile
 
 from embed.errors import ConfigError, DataError, MissingExtraError, StorageError, VolumeError
-from embed.geometry import Box, Frame
+from embed.geometry import Box
 from embed.ingestion import pyramid
 from embed.ingestion.ingest import ingest
 from embed.volume import open_volume
-
-SIZE = (4.0, 4.0, 40.0)
-VOXELS = np.random.default_rng(0).integers(0, 256, (5, 70, 90), dtype=np.uint8)
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "made" / "stack.zarr"
-
-
-def leftovers(out):
-    return [path for path in out.parent.glob("*") if path != out]
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        {},
-        {"bigtiff": True},
-        {"compression": "zlib", "rowsperstrip": 16},
-        {"compression": "zlib", "tile": (32, 32)},
-        {"compression": "zlib", "predictor": True},
-    ],
-)
-def test_a_file_of_many_pages_becomes_a_volume_that_reads_the_same(tmp_path, out, how):
-    tifffile.imwrite(tmp_path / "s.tif", VOXELS, photometric="minisblack", **how)
-
-    report = ingest(str(tmp_path / "s.tif"), out, voxel_size_nm=SIZE)
-
-    volume = open_volume(out)
-    assert (volume.box, volume.frame) == (Box.of_shape(VOXELS.shape), Frame((40.0, 4.0, 4.0)))
-    assert volume.description.format == "ome-zarr 0.5"
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS)
-    assert report["voxel_size_nm"] == {"x": 4, "y": 4, "z": 40}
-    assert not leftovers(out)
-
-
-def test_pages_that_were_written_one_by_one_are_sections(tmp_path, out):
-    with tifffile.TiffWriter(tmp_path / "s.tif") as file:
-        for section in VOXELS:
-            file.write(section, compression="zlib")
-
-    ingest(str(tmp_path / "s.tif"), out, voxel_size_nm=SIZE)
-
-    volume = open_volume(out)
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS)
-
-
-def test_pages_of_different_shapes_are_refused(tmp_path, out):
-    with tifffile.TiffWriter(tmp_path / "s.tif") as file:
-        file.write(VOXELS)
-        file.write(VOXELS[0, :20, :20])
-
-    with pytest.raises(VolumeError, match=r"different kinds, of shape \(20, 20\), \(5, 70, 90\)"):
-        ingest(str(tmp_path / "s.tif"), out, voxel_size_nm=SIZE)
-
-
-@pytest.mark.parametrize("dtype", [">u2", "<f4", "uint32"])
-def test_any_byte_order_is_read(tmp_path, out, dtype):
-    voxels = VOXELS.astype(dtype)
-    tifffile.imwrite(tmp_path / "s.tif", voxels, byteorder=">" if dtype[0] == ">" else "<")
-
-    ingest(str(tmp_path / "s.tif"), out, voxel_size_nm=SIZE)
-
-    volume = open_volume(out)
-    assert volume.dtype == np.dtype(dtype).newbyteorder("=")
-    np.testing.assert_array_equal(volume.read(volume.box), voxels)
-
-
-@pytest.mark.parametrize("as_pattern", [False, True])
-def test_a_folder_of_sections_is_sorted_by_number(tmp_path, out, as_pattern):
-    folder = tmp_path / "sections"
-    folder.mkdir()
-    for i, section in enumerate(VOXELS):
-        tifffile.imwrite(folder / f"s{8 + i}.tif", section, compression="zlib")
-    (folder / "notes.txt").write_text("8 before 10")
-
-    ingest(str(folder / "s*.tif" if as_pattern else folder), out, voxel_size_nm=SIZE)
-
-    volume = open_volume(out)
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS)
-    assert volume.attributes["ingested_from"] == "sections"
-
-
-def test_large_pages_are_read_in_bands_of_rows(tmp_path, out, monkeypatch):
-    monkeypatch.setattr(pyramid, "CHUNK", (4, 16, 16))
-    monkeypatch.setattr(pyramid, "_BLOCK_BYTES", 4 * 16 * 48)
-    tifffile.imwrite(tmp_path / "s.tif", VOXELS, compression="zlib", tile=(32, 32))
-    seen = []
-
-    ingest(
-        str(tmp_path / "s.tif"),
-        out,
-        voxel_size_nm=SIZE,
-        progress=lambda done, total: seen.append((done, total)),
-    )
-
-    assert seen == [(i + 1, 20) for i in range(20)]
-    volume = open_volume(out)
-    assert volume.chunk == (4, 16, 16)
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS)
+from tests.embed.ingestion.conftest import SIZE, VOXELS, leftovers
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 70, 90), (300, 3_000, 30_000), (10, 7, 10**7)])
@@ -127,118 +27,70 @@ def test_blocks_are_whole_chunks_cover_everything_once_and_fit_in_memory(shape, 
     assert max(box.size for box in boxes) * bytes_per_voxel <= 256 * 2**20
 
 
-def test_imagej_states_its_voxel_size_in_the_resolution_tags(tmp_path, out):
-    tifffile.imwrite(
-        tmp_path / "s.tif",
-        VOXELS,
-        imagej=True,
-        resolution=(250, 200),
-        metadata={"spacing": 0.04, "unit": "um", "axes": "ZYX"},
-    )
+def test_levels_are_means_and_halve_z_only_once_its_voxels_are_the_short_ones(tmp_path, out):
+    voxels = VOXELS[:4, :64, :64]
+    tifffile.imwrite(tmp_path / "a.tif", voxels, photometric="minisblack")
 
-    report = ingest(str(tmp_path / "s.tif"), out)
+    ingest(str(tmp_path / "a.tif"), out, voxel_size_nm=(10.0, 10.0, 30.0), levels=4)
 
-    assert open_volume(out).frame == Frame((40.0, 5.0, 4.0))
-    assert report["voxel_size_stated_by"] == "ImageJ metadata"
-
-
-def test_ome_tiff_states_its_voxel_size_with_units(tmp_path, out):
-    said = {"PhysicalSizeX": 4, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 5}
-    said |= {"PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 0.04}  # µm is the default
-    tifffile.imwrite(tmp_path / "s.ome.tif", VOXELS, metadata={"axes": "ZYX", **said})
-
-    ingest(str(tmp_path / "s.ome.tif"), out)
-
-    assert open_volume(out).frame == Frame((40.0, 5.0, 4.0))
+    levels = open_volume(out).description.levels
+    assert [level.voxel_size_nm for level in levels] == [
+        (30, 10, 10),
+        (30, 20, 20),
+        (30, 40, 40),
+        (60, 80, 80),
+    ]
+    assert [level.origin_nm for level in levels] == [(0, 0, 0)] * 4
+    second = open_volume(out, level=1)
+    means = voxels.reshape(4, 32, 2, 32, 2).mean(axis=(2, 4))
+    assert np.abs(second.read(second.box) - means).max() <= 0.5
 
 
-def test_an_incomplete_voxel_size_must_be_stated_and_a_stated_one_wins(tmp_path, out):
-    tifffile.imwrite(
-        tmp_path / "s.tif",
-        VOXELS,
-        imagej=True,
-        resolution=(250, 250),
-        metadata={"unit": "um", "axes": "ZYX"},
-    )
-
-    with pytest.raises(VolumeError, match=r"does not state the voxel size on z .*--voxel-size"):
-        ingest(str(tmp_path / "s.tif"), out)
-
-    assert not out.parent.exists()
-    ingest(str(tmp_path / "s.tif"), out, voxel_size_nm=(6.0, 6.0, 30.0))
-    assert open_volume(out).frame == Frame((30.0, 6.0, 6.0))
-
-
-def test_print_resolutions_of_plain_tiff_are_not_believed(tmp_path, out):
-    tifffile.imwrite(tmp_path / "s.tif", VOXELS, resolution=(72, 72), resolutionunit="inch")
-
-    with pytest.raises(VolumeError, match="does not state the voxel size on x, y, z"):
-        ingest(str(tmp_path / "s.tif"), out)
-
-
-def test_the_only_volume_in_an_hdf5_file_is_found_with_its_voxel_size(tmp_path, out):
+def test_levels_of_a_segmentation_hold_the_most_frequent_label(tmp_path, out):
+    body = 2**60 + 1  # no float holds it
+    labels = np.zeros((2, 3, 4), np.uint64)
+    labels[:, :2, :2] = body
+    labels[0, :2, 2:] = 9
+    labels[1, 0, 2] = 9
+    labels[:, 2, 1:] = 7  # the last row of blocks has one row of voxels
+    labels[1, 2, 1] = body
     with h5py.File(tmp_path / "s.h5", "w") as file:
-        data = file.create_dataset("volumes/raw", data=VOXELS, chunks=True, compression="gzip")
-        data.attrs["element_size_um"] = [0.04, 0.005, 0.004]
-        file.create_dataset("table", data=np.zeros(7))
+        file["labels"] = labels
+    size = (8.0, 8.0, 8.0)
 
-    report = ingest(str(tmp_path / "s.h5"), out)
+    ingest(str(tmp_path / "s.h5"), out, voxel_size_nm=size, segmentation=True, levels=2)
 
-    volume = open_volume(out)
-    assert volume.frame == Frame((40.0, 5.0, 4.0))
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS)
-    assert report["voxel_size_stated_by"] == "element_size_um"
+    coarse = open_volume(out, level=1)
+    assert coarse.read(coarse.box).tolist() == [[[body, 9], [0, 7]]]
 
 
-def test_of_several_hdf5_data_sets_one_must_be_named(tmp_path, out):
-    with h5py.File(tmp_path / "s.h5", "w") as file:
-        file["raw"] = VOXELS
-        file["labels"] = VOXELS.astype(np.uint64)
-
-    for dataset in (None, "nothing"):
-        with pytest.raises(VolumeError, match=r"--dataset: /labels \(5, 70, 90\) uint64; /raw"):
-            ingest(str(tmp_path / "s.h5"), out, voxel_size_nm=SIZE, dataset=dataset)
-
-    ingest(str(tmp_path / "s.h5"), out, voxel_size_nm=SIZE, dataset="labels")
-    assert open_volume(out).dtype == np.uint64
+@pytest.mark.parametrize("levels", [0, 17])
+def test_the_number_of_levels_has_bounds(tmp_path, out, levels):
+    with pytest.raises(ConfigError, match="1 to 16 levels"):
+        ingest(str(tmp_path), out, voxel_size_nm=SIZE, levels=levels)
 
 
-@pytest.mark.parametrize("labels", [None, "xyz"])
-def test_hdf5_dimensions_are_turned_by_their_labels(tmp_path, out, labels):
-    with h5py.File(tmp_path / "s.h5", "w") as file:
-        file["raw"] = VOXELS if labels is None else VOXELS.transpose()
-        for dim, label in zip(file["raw"].dims, labels or "", strict=False):
-            dim.label = label
+def test_the_group_says_what_ome_zarr_0_5_asks_for(tmp_path, out):
+    tifffile.imwrite(tmp_path / "a.tif", VOXELS)
 
-    ingest(str(tmp_path / "s.h5"), out, voxel_size_nm=SIZE)
+    ingest(str(tmp_path / "a.tif"), out, voxel_size_nm=SIZE)
 
-    volume = open_volume(out)
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS)
-
-
-def test_single_entries_of_other_dimensions_are_dropped_in_hdf5(tmp_path, out):
-    with h5py.File(tmp_path / "s.h5", "w") as file:
-        file["raw"] = VOXELS[None, ..., None]
-
-    ingest(str(tmp_path / "s.h5"), out, voxel_size_nm=SIZE)
-
-    volume = open_volume(out)
-    np.testing.assert_array_equal(volume.read(volume.box), VOXELS)
-
-
-@pytest.mark.parametrize(
-    ("voxels", "how", "words"),
-    [
-        (np.zeros((5, 8, 8), np.uint8), {"imagej": True}, "has the axes c: 5, y: 8, x: 8"),
-        (np.zeros((8, 8, 3), np.uint8), {"photometric": "rgb"}, "s: 3; only sections of one"),
-        (np.zeros((5, 8, 8), np.complex64), {}, "holds complex64; a volume holds integers"),
-    ],
-)
-def test_colours_channels_and_odd_numbers_are_refused(tmp_path, out, voxels, how, words):
-    tifffile.imwrite(tmp_path / "s.tif", voxels, **how)
-
-    with pytest.raises(VolumeError, match=words):
-        ingest(str(tmp_path / "s.tif"), out, voxel_size_nm=SIZE)
+    group = json.loads((out / "zarr.json").read_text())
+    array = json.loads((out / "0" / "zarr.json").read_text())
+    assert group["attributes"]["ome"]["version"] == "0.5"
+    (image,) = group["attributes"]["ome"]["multiscales"]
+    assert image["axes"] == [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
+    assert image["datasets"] == [
+        {
+            "path": "0",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [40, 4, 4]},
+                {"type": "translation", "translation": [20, 2, 2]},
+            ],
+        }
+    ]
+    assert array["dimension_names"] == ["z", "y", "x"]
+    assert open_volume(out / "0").frame == open_volume(out).frame
 
 
 @pytest.mark.parametrize("source", ["nothing.tif", "*.tif", "notes.txt", "fake.tif", "fake.h5"])
@@ -250,19 +102,6 @@ def test_what_is_no_stack_is_refused_and_nothing_is_made(tmp_path, out, source):
         ingest(str(tmp_path / source), out, voxel_size_nm=SIZE)
 
     assert not out.parent.exists()
-
-
-def test_sections_of_different_shapes_are_refused_and_nothing_is_left(tmp_path, out):
-    folder = tmp_path / "sections"
-    folder.mkdir()
-    tifffile.imwrite(folder / "s1.tif", VOXELS[0])
-    tifffile.imwrite(folder / "s2.tif", VOXELS[0, :60])
-
-    with pytest.raises(DataError, match=r"s2.tif is \(60, 90\) .* but s1.tif is \(70, 90\)"):
-        ingest(str(folder), out, voxel_size_nm=SIZE)
-
-    assert not out.exists()
-    assert not leftovers(out)
 
 
 def test_a_truncated_file_is_refused_and_nothing_is_left(tmp_path, out):
@@ -342,72 +181,6 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, out):
 
     assert not out.exists()
     assert not leftovers(out)
-
-
-def test_levels_are_means_and_halve_z_only_once_its_voxels_are_the_short_ones(tmp_path, out):
-    voxels = VOXELS[:4, :64, :64]
-    tifffile.imwrite(tmp_path / "a.tif", voxels, photometric="minisblack")
-
-    ingest(str(tmp_path / "a.tif"), out, voxel_size_nm=(10.0, 10.0, 30.0), levels=4)
-
-    levels = open_volume(out).description.levels
-    assert [level.voxel_size_nm for level in levels] == [
-        (30, 10, 10),
-        (30, 20, 20),
-        (30, 40, 40),
-        (60, 80, 80),
-    ]
-    assert [level.origin_nm for level in levels] == [(0, 0, 0)] * 4
-    second = open_volume(out, level=1)
-    means = voxels.reshape(4, 32, 2, 32, 2).mean(axis=(2, 4))
-    assert np.abs(second.read(second.box) - means).max() <= 0.5
-
-
-def test_levels_of_a_segmentation_hold_the_most_frequent_label(tmp_path, out):
-    body = 2**60 + 1  # no float holds it
-    labels = np.zeros((2, 3, 4), np.uint64)
-    labels[:, :2, :2] = body
-    labels[0, :2, 2:] = 9
-    labels[1, 0, 2] = 9
-    labels[:, 2, 1:] = 7  # the last row of blocks has one row of voxels
-    labels[1, 2, 1] = body
-    with h5py.File(tmp_path / "s.h5", "w") as file:
-        file["labels"] = labels
-    size = (8.0, 8.0, 8.0)
-
-    ingest(str(tmp_path / "s.h5"), out, voxel_size_nm=size, segmentation=True, levels=2)
-
-    coarse = open_volume(out, level=1)
-    assert coarse.read(coarse.box).tolist() == [[[body, 9], [0, 7]]]
-
-
-@pytest.mark.parametrize("levels", [0, 17])
-def test_the_number_of_levels_has_bounds(tmp_path, out, levels):
-    with pytest.raises(ConfigError, match="1 to 16 levels"):
-        ingest(str(tmp_path), out, voxel_size_nm=SIZE, levels=levels)
-
-
-def test_the_group_says_what_ome_zarr_0_5_asks_for(tmp_path, out):
-    tifffile.imwrite(tmp_path / "a.tif", VOXELS)
-
-    ingest(str(tmp_path / "a.tif"), out, voxel_size_nm=SIZE)
-
-    group = json.loads((out / "zarr.json").read_text())
-    array = json.loads((out / "0" / "zarr.json").read_text())
-    assert group["attributes"]["ome"]["version"] == "0.5"
-    (image,) = group["attributes"]["ome"]["multiscales"]
-    assert image["axes"] == [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
-    assert image["datasets"] == [
-        {
-            "path": "0",
-            "coordinateTransformations": [
-                {"type": "scale", "scale": [40, 4, 4]},
-                {"type": "translation", "translation": [20, 2, 2]},
-            ],
-        }
-    ]
-    assert array["dimension_names"] == ["z", "y", "x"]
-    assert open_volume(out / "0").frame == open_volume(out).frame
 
 
 @pytest.mark.parametrize(("module", "name"), [("tifffile", "s.tif"), ("h5py", "s.h5")])

@@ -19,6 +19,8 @@ from embed.training import hosts
 from tests.conftest import FAST_TO_COMPILE
 from tests.embed.training.test_devices import ROOT, free_port
 
+pytestmark = pytest.mark.slow
+
 PRESET = """
 from embed.config import RunConfig, TrainConfig, VolumeConfig
 from embed.encoder import EncoderConfig, Stage

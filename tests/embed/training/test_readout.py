@@ -11,6 +11,8 @@ from embed.training.learner import calibrated
 from embed.training.readout import with_filters, with_length
 from tests.embed.training.test_learner import features_of, of_length_one
 
+pytestmark = pytest.mark.slow
+
 SCALES = (1.0, 2.0)
 
 

@@ -15,6 +15,8 @@ from embed.training.sampling import Batch, SamplingConfig
 from embed.training.step import make_train_step, near_places
 from embed.training.symmetry import symmetry_table
 
+pytestmark = pytest.mark.slow
+
 UNCHANGED = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 ISOTROPIC = EncoderConfig(
     stages=(Stage(6, (3, 3, 3), (2, 2, 2)), Stage(6, (2, 2, 2))), read=(0, 1), embedding_dim=6

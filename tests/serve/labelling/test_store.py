@@ -1,21 +1,11 @@
-"""Tests of serve/labelling/store.py and what it stands on: database, history, sets."""
+"""Tests of serve/labelling/store.py and sets.py: labels, what is told of them, their classes."""
 
-import random
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from embed.errors import (
-    ConflictError,
-    DataError,
-    MismatchError,
-    NotFoundError,
-    OutOfBoundsError,
-    RequestError,
-)
-from serve.labelling import schema
+from embed.errors import ConflictError, NotFoundError, OutOfBoundsError, RequestError
 from serve.labelling.classes import ClassSet, LabelClass
 from serve.labelling.label import Place
 from serve.labelling.store import LabelStore
@@ -65,81 +55,6 @@ def test_a_new_label_of_an_author_replaces_theirs_and_nobody_elses(store):
     }
 
 
-def test_undo_takes_back_what_an_author_did_newest_first(store):
-    first = add(store, "ana", "mito")
-    add(store, "bob", "axon")
-    add(store, "ana", "axon")
-    store.remove(store.labels("structures")[-1].id, "ana")
-
-    told = [store.undo("ana")[0] for _ in range(3)]
-
-    assert told[0] == "put back 'axon' (structures) at 260, 261, 435 nm"
-    assert told[1] == "took back 1 label and put back the 1 that it had replaced"
-    assert told[2] == "took back 'mito' (structures) at 260, 261, 435 nm"
-    assert said(store) == {("bob", HERE): "axon"}
-    with pytest.raises(ConflictError, match="nothing to undo of what 'ana' did"):
-        store.undo("ana")
-    assert first[0].id not in {v.id for v in store.labels("structures")}
-
-
-def test_an_undo_brings_back_nothing_that_was_replaced_since(store):
-    (old,) = add(store, "ana", "mito")
-    store.remove(old.id, "bob")
-    add(store, "ana", "axon")
-
-    told, _ = store.undo("bob")
-
-    assert told == "nothing: others had taken back what there was to undo"
-    assert said(store) == {("ana", HERE): "axon"}
-
-
-class Replay:
-    """What stands by the rule alone: the actions that are not undone, one after another."""
-
-    def __init__(self):
-        self.actions = []
-
-    def undo(self, author):
-        mine = [a for a in self.actions if a["author"] == author and not a["undone"]]
-        if mine:
-            mine[-1]["undone"] = True
-
-    def standing(self):
-        """Ids that stand: made, and neither taken away nor followed at the same place."""
-        live = [a for a in self.actions if not a["undone"]]
-        gone = {a["takes"] for a in live}
-        newest = {}
-        for action in live:
-            newest.update({(action["author"], place): id_ for place, id_ in action["makes"]})
-        return set(newest.values()) - gone
-
-
-def test_what_stands_is_what_the_actions_that_are_not_undone_say(store):
-    rng, replay = random.Random(0), Replay()
-    places = [HERE, THERE, (150.0, 400.0, 600.0)]
-
-    for _ in range(80):
-        author, at = rng.choice("ab"), rng.choice(places)
-        there = store.labels("structures")
-        done = {"author": author, "undone": False, "makes": [], "takes": None}
-        kind = rng.choice(("add", "add", "remove", "undo"))
-        if kind == "undo":
-            replay.undo(author)
-            try:
-                store.undo(author)
-            except ConflictError:
-                pass
-        elif kind == "remove" and there:
-            done["takes"] = rng.choice(there).id
-            store.remove(done["takes"], author)
-            replay.actions.append(done)
-        else:
-            (label,) = add(store, author, rng.choice(("mito", "axon")), at=at)
-            done["makes"] = [(at, label.id)]
-            replay.actions.append(done)
-        assert {v.id for v in store.labels("structures")} == replay.standing()
-
-
 def test_polling_tells_what_came_and_what_went_since(store):
     (first,) = add(store, "ana", "mito")
     before = store.changes()
@@ -165,42 +80,6 @@ def test_a_limit_splits_even_what_one_action_did(store):
 
     assert [v.position_nm_xyz for v in told] == [place.position_nm_xyz for place in places]
     assert not news.more
-
-
-def test_a_set_tells_how_many_labels_each_class_has(store):
-    add(store, "ana", "mito")
-    add(store, "bob", "mito")
-    other = ClassSet("quality", (LabelClass("<script>", "#000000"),))
-    store.put_set(other)
-
-    structures, quality = store.sets()
-
-    assert (structures.classes, structures.labels) == (STRUCTURES.classes, (2, 0))
-    assert (quality.classes, quality.labels) == (other.classes, (0,))
-
-
-def test_a_class_in_use_cannot_be_dropped_and_another_can(store):
-    add(store, "ana", "mito")
-    mito, axon = STRUCTURES.classes
-    with pytest.raises(ConflictError, match="'mito' of set 'structures' cannot be dropped: 1"):
-        store.put_set(ClassSet("structures", (axon,)))
-
-    store.put_set(ClassSet("structures", (LabelClass("new", "#123456", "n"), mito)))
-
-    assert [c.name for c in store.sets()[0].classes] == ["new", "mito"]
-    with pytest.raises(RequestError, match="no class 'axon' in set 'structures'; it has: new, m"):
-        add(store, "ana", "axon")
-
-
-def test_a_dropped_class_comes_back_with_a_label_that_an_undo_brings_back(store):
-    (label,) = add(store, "ana", "axon")
-    store.remove(label.id, "ana")
-    store.put_set(ClassSet("structures", STRUCTURES.classes[:1]))
-
-    store.undo("ana")
-
-    assert [c.name for c in store.sets()[0].classes] == ["mito", "axon"]
-    assert store.sets()[0].labels == (0, 1)
 
 
 def test_a_probe_learns_from_the_newest_label_at_each_location(store):
@@ -270,26 +149,6 @@ def test_sets_classes_and_labels_that_are_not_there_are_named(store):
             store.changes(**wrong)
 
 
-@pytest.mark.parametrize(
-    ("classes", "words"),
-    [
-        ([("a", "#e69f00", ""), ("a", "#000000", "")], "two classes called 'a'"),
-        ([("a", "#e69f00", "k"), ("b", "#000000", "k")], "two classes with the key 'k'"),
-        ([("a", "red", "")], "#rrggbb"),
-        ([("a", "#E69F00", "")], "lower-case"),
-        ([("a", "url(x)", "")], "#rrggbb"),
-        ([("a", "#000000", "ab")], "one printable character"),
-        ([("a", "#000000", " ")], "one printable character"),
-        ([("", "#000000", "")], "the name of a class"),
-        ([("e\u0301", "#000000", "")], "NFC"),
-        ([(str(n), "#000000", "") for n in range(256)], "at most 255 classes"),
-    ],
-)
-def test_classes_that_break_a_rule_are_refused(classes, words):
-    with pytest.raises(RequestError, match=words):
-        ClassSet("s", tuple(LabelClass(*one) for one in classes))
-
-
 def test_text_that_looks_like_a_program_is_text(store):
     for text in ("<script>alert(1)</script>", "'); DROP TABLE label; --", "{0.__class__}", "%s"):
         store.put_set(
@@ -312,78 +171,46 @@ def test_many_threads_label_at_once_and_every_label_is_kept(store):
     assert set(kept) == set(store.labels("structures"))
 
 
-def test_labels_of_other_locations_are_refused(store, tmp_path):
+def test_a_set_tells_how_many_labels_each_class_has(store):
     add(store, "ana", "mito")
-    other = LabelStore.open(make_atlas(tmp_path / "other", (2, 2, 2)))
-    other.path.write_bytes(store.path.read_bytes())
+    add(store, "bob", "mito")
+    other = ClassSet("quality", (LabelClass("<script>", "#000000"),))
+    store.put_set(other)
 
-    with pytest.raises(MismatchError, match="labels of other locations than this atlas has"):
-        other.labels("structures")
+    structures, quality = store.sets()
 
-
-def test_a_store_of_a_newer_voxkin_is_refused_and_left_alone(store):
-    with sqlite3.connect(store.path) as db:
-        db.execute("PRAGMA user_version = 99")
-    db.close()
-
-    with pytest.raises(MismatchError, match="format 99, and this voxkin knows formats up to 1"):
-        store.sets()
-    with pytest.raises(MismatchError, match="upgrade voxkin"):
-        add(store, "ana", "mito")
+    assert (structures.classes, structures.labels) == (STRUCTURES.classes, (2, 0))
+    assert (quality.classes, quality.labels) == (other.classes, (0,))
 
 
-def test_an_older_store_is_brought_up_to_date_with_its_labels(store, monkeypatch):
-    kept = add(store, "ana", "mito")
-    newer = (*schema.VERSIONS, "ALTER TABLE class_set ADD COLUMN note TEXT; CREATE TABLE more (a);")
-    monkeypatch.setattr(schema, "VERSIONS", newer)
-    monkeypatch.setattr("serve.labelling.database.VERSIONS", newer)
-
-    assert store.labels("structures") == kept
-    with sqlite3.connect(store.path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
-        assert db.execute("SELECT note FROM class_set").fetchall() == [(None,)]
-    db.close()
-
-
-def test_another_programs_database_and_a_damaged_file_are_refused(store):
+def test_a_class_in_use_cannot_be_dropped_and_another_can(store):
     add(store, "ana", "mito")
-    content = bytearray(store.path.read_bytes())
-    store.path.write_bytes(b"no database at all, but some text" * 100)
-    with pytest.raises(DataError, match="damaged"):
-        store.sets()
-    content[4096 : 2 * 4096] = bytes(4096)
-    store.path.write_bytes(content)
-    with pytest.raises(DataError, match="damaged"):
+    mito, axon = STRUCTURES.classes
+    with pytest.raises(ConflictError, match="'mito' of set 'structures' cannot be dropped: 1"):
+        store.put_set(ClassSet("structures", (axon,)))
+
+    store.put_set(ClassSet("structures", (LabelClass("new", "#123456", "n"), mito)))
+
+    assert [c.name for c in store.sets()[0].classes] == ["new", "mito"]
+    with pytest.raises(RequestError, match="no class 'axon' in set 'structures'; it has: new, m"):
         add(store, "ana", "axon")
-    store.path.unlink()
-    with sqlite3.connect(store.path) as db:
-        db.execute("CREATE TABLE mine (a)")
-    db.close()
-    with pytest.raises(DataError, match="something else than labels"):
-        store.sets()
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("classes", "words"),
     [
-        "DELETE FROM label",
-        "UPDATE label SET author = 'eve'",
-        "DELETE FROM action",
-        "UPDATE action SET author = 'eve'",
-        "DELETE FROM removal",
+        ([("a", "#e69f00", ""), ("a", "#000000", "")], "two classes called 'a'"),
+        ([("a", "#e69f00", "k"), ("b", "#000000", "k")], "two classes with the key 'k'"),
+        ([("a", "red", "")], "#rrggbb"),
+        ([("a", "#E69F00", "")], "lower-case"),
+        ([("a", "url(x)", "")], "#rrggbb"),
+        ([("a", "#000000", "ab")], "one printable character"),
+        ([("a", "#000000", " ")], "one printable character"),
+        ([("", "#000000", "")], "the name of a class"),
+        ([("e\u0301", "#000000", "")], "NFC"),
+        ([(str(n), "#000000", "") for n in range(256)], "at most 255 classes"),
     ],
 )
-def test_the_history_refuses_to_be_changed(store, statement):
-    add(store, "ana", "mito")
-    add(store, "ana", "axon")
-
-    db = sqlite3.connect(store.path)
-    with pytest.raises(sqlite3.IntegrityError, match="are never"):
-        db.execute(statement)
-    db.close()
-
-
-def test_the_log_is_written_ahead_and_a_commit_waits_for_the_disk(store):
-    with store._db.writing() as db:
-        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+def test_classes_that_break_a_rule_are_refused(classes, words):
+    with pytest.raises(RequestError, match=words):
+        ClassSet("s", tuple(LabelClass(*one) for one in classes))

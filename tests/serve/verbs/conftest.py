@@ -60,7 +60,8 @@ def mine(volume: Path, tmp_path: Path) -> Path:
 def run(preset: Path, volume: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished training run on the tissue, not to be changed."""
     path = tmp_path_factory.mktemp("runs") / "tiny"
-    assert main(["train", str(preset), "--volume", str(volume), "--out", str(path)]) == 0
+    words = ["train", str(preset), "--volume", str(volume), "--out", str(path)]
+    assert main([*words, "--report.places", "256", "--report.queries", "1"]) == 0
     return path
 
 

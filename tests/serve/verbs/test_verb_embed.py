@@ -8,6 +8,8 @@ import pytest
 from embed.checkpoint import FILE, load_encoder, random_like, save_encoder
 from tests.commandline import BAD, bad_volume, files, shard_states
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_atlas_is_made_and_the_next_step_is_named(voxkin, run, volume, tmp_path):
     out = tmp_path / "atlas"

@@ -11,6 +11,8 @@ import pytest
 from embed.atlas import Atlas
 from tests.commandline import files, shard_states, write_volume
 
+pytestmark = pytest.mark.slow
+
 CSV = "x_nm,y_nm,z_nm,segment\n300,200,150,7\n100,120,205,18446744073709551615\n"
 
 

@@ -13,6 +13,8 @@ from embed.volume import open_volume
 from serve.labels import read_labels
 from tests.commandline import files
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 HEADER = "x_nm,y_nm,z_nm,label\n"
 

@@ -20,6 +20,8 @@ from serve.client import Client
 from serve.tokens import digest_of, read_tokens
 from tests.certificates import Authority
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 ANYWHERE = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
 

@@ -16,6 +16,8 @@ from embed.checkpoint import load_encoder
 from embed.config import read_config
 from tests.commandline import BAD, SHAPE, Voxkin, bad_volume, files, signal_when, write_volume
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 LONG = ("--train.steps", 400, "--train.save-every", 1000)
 
