@@ -12,7 +12,8 @@ from embed.probe import Probe
 from serve.hits import Place
 from serve.locations import unit
 from serve.probes import load_probe
-from serve.queries import Mode, Query
+from serve.queries import Query
+from serve.typical import typical_of
 from serve.voids import nearest_with_data
 
 Vectors = Float32[np.ndarray, "n dim"]
@@ -152,7 +153,8 @@ def aim_of(atlas: Atlas, query: Query, embed: Embed | None = None) -> Aim:
         positive.append(direction(atlas, embed(query.cut_out)))
     liked, unliked = _stacked(positive, atlas), _stacked(negative, atlas)
     alone = len(positive) == 1 and not negative
-    towards, against = _combined(liked, unliked, query.mode, query.unlike_weight)
+    typical = query.typical_weight * typical_of(atlas) if query.typical_weight else None
+    towards, against = _combined(liked, unliked, query, typical)
     one = "like the place" if likes else "like the vector"
     kind = {"average": "like the average", "best": "like one", "linear": "on the examples' side"}
     return Aim(
@@ -216,27 +218,45 @@ def direction(
 
 
 def _combined(
-    liked: Vectors, unliked: Vectors, mode: Mode, unlike_weight: float
+    liked: Vectors,
+    unliked: Vectors,
+    query: Query,
+    typical: Float32[np.ndarray, " dim"] | None,
 ) -> tuple[Vectors, Vectors]:
-    """What counts for a location and what against it."""
+    """What counts for a location and what against it.
+
+    Args:
+        liked: the examples to be like.
+        unliked: those to be unlike.
+        query: how they are combined.
+        typical: of the atlas, as long as it counts; None where it does not.
+    """
     nothing = liked[:0]
-    if len(liked) == 1 and not len(unliked):
+    if len(liked) == 1 and not len(unliked) and typical is None:
         return liked, nothing
-    if mode == "best":
+    if query.mode == "best":
         apart = np.linalg.norm(liked[:, None] - unliked[None], axis=2)
         if len(unliked) and apart.max() < _SAME:
             raise RequestError(_CANCELLED)
+        if typical is not None:
+            return _of_length_one(liked - typical), _of_length_one(unliked - typical)
         return liked, unliked
-    if mode == "linear":
+    if query.mode == "linear":
         weights = _regression(liked, unliked)
     else:
         weights = liked.mean(axis=0, dtype=np.float64)
         if len(unliked):
-            weights = weights - unlike_weight * unliked.mean(axis=0, dtype=np.float64)
-    length = np.linalg.norm(weights)
-    if length < 1e-6:
+            weights = weights - query.unlike_weight * unliked.mean(axis=0, dtype=np.float64)
+        if typical is not None:
+            weights = weights - typical
+    return _of_length_one(weights[None]), nothing
+
+
+def _of_length_one(weights: Float[np.ndarray, "n dim"]) -> Vectors:
+    lengths = np.linalg.norm(weights, axis=1, keepdims=True)
+    if len(weights) and lengths.min() < 1e-6:
         raise RequestError(_CANCELLED)
-    return (weights / length).astype(np.float32)[None], nothing
+    return (weights / lengths).astype(np.float32)
 
 
 def _regression(liked: Vectors, unliked: Vectors) -> Float[np.ndarray, " dim"]:

@@ -42,12 +42,15 @@ class LikeFlags:
         unlike: X,Y,Z in nm of a place to be unlike; may be given several times.
         mode: of several: like their average less half of that of --unlike; like the best of them
             less the best of --unlike; or on their side of a plane (linear).
+        typical_weight: how much what is typical of the atlas is taken off what to be like: 0.5
+            finds more of what is rare, such as synapses, and less of what most places show.
         probe: NAME of a probe of the atlas, or NAME:CLASS: the places where it is surest.
     """
 
     like: Places = ()
     unlike: Places = ()
     mode: Literal["average", "best", "linear"] = "average"
+    typical_weight: float = 0.0
     probe: Word = None
 
     def query(self, at: str | None) -> Query:
@@ -70,6 +73,7 @@ class LikeFlags:
             like_nm_xyz=tuple(likes),
             unlike_nm_xyz=tuple(parse_position(text, "--unlike") for text in self.unlike),
             mode=self.mode,
+            typical_weight=self.typical_weight,
             probe=name,
             probe_class=chosen,
         )

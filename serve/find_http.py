@@ -50,6 +50,7 @@ class Examples(BaseModel):
         like: places to be like.
         unlike: places to be unlike.
         mode: how they become one similarity; see `serve.queries.Mode`.
+        typical_weight: of what is typical of the atlas; see `serve.queries.Query`.
         probe: name of a probe of the atlas, instead of places.
         label: its class; the one that is named as the probe where it is not said.
     """
@@ -58,6 +59,7 @@ class Examples(BaseModel):
     like: Places = []
     unlike: Places = []
     mode: Mode | None = None
+    typical_weight: float = 0.0
     probe: Annotated[str, Field(max_length=64)] | None = None
     label: Annotated[str, Field(max_length=200)] | None = None
 
@@ -71,6 +73,7 @@ class Examples(BaseModel):
             like_nm_xyz=tuple(place.nm_xyz for place in self.like),
             unlike_nm_xyz=tuple(place.nm_xyz for place in self.unlike),
             mode=self.mode or "average",
+            typical_weight=self.typical_weight,
             probe=self.probe or "",
             probe_class=self.label or "",
         )

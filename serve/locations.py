@@ -109,14 +109,21 @@ def sample_locations(atlas: Atlas, count: int, seed: int) -> Locations:
     """
     rate = min(1.0, count / max(count_locations(atlas), 1))
     numbers = {box: number for number, box in enumerate(atlas.shards)}
-    parts = list(_ahead(atlas.shards, lambda box: _drawn(atlas, box, rate, [seed, numbers[box]])))
+    parts = list(
+        _ahead(atlas.shards, lambda box: sample_shard(atlas, box, rate, [seed, numbers[box]]))
+    )
     ids = np.concatenate([part.ids for part in parts])
     if not ids.size:
         raise DataError(f"no location of atlas {atlas.name!r} has data")
     return Locations(ids, np.concatenate([part.vectors for part in parts]))
 
 
-def _drawn(atlas: Atlas, box: Box, rate: float, seed: list[int]) -> Locations:
+def sample_shard(atlas: Atlas, box: Box, rate: float, seed: list[int]) -> Locations:
+    """A share of the locations of a shard, spread over it, as far as they have data.
+
+    Raises:
+        DataError: the shard is corrupt.
+    """
     drawn = _draw(box.size, rate, np.random.default_rng(seed))
     ids = box_ids(atlas.grid, box)[drawn]
     if box.size > _MOST_OF_SHARD * len(drawn):

@@ -18,7 +18,7 @@ Mode = Literal["average", "best", "linear"]
 """How several examples become one similarity.
 
 average: cosine to the mean of what to be like, less `unlike_weight` times the mean of what to be
-    unlike (Rocchio's).
+    unlike and `typical_weight` times what is typical of the atlas (Rocchio's).
 best: the highest cosine to what to be like, less the highest to what to be unlike, if any.
 linear: cosine to the weights of a logistic regression that tells the two kinds of examples apart.
 """
@@ -53,6 +53,9 @@ class Query:
         cut_out: voxels [z, y, x] at the voxel size of the atlas.
         mode: how they become one similarity.
         unlike_weight: of the mean of what to be unlike.
+        typical_weight: of what is typical of the tissue, the mean embedding of the atlas, which
+            is taken off the mean of what to be like, or in mode best off each example. 0.5 finds
+            more of what is rare, and less of what most places show; 0 is the plain cosine.
         probe: name of a probe of the atlas, instead of examples: where is it surest of a class?
         probe_class: which; the one that is named as the probe where it is empty.
     """
@@ -64,6 +67,7 @@ class Query:
     cut_out: Shaped[np.ndarray, "z y x"] | None = None
     mode: Mode = "average"
     unlike_weight: float = 0.5
+    typical_weight: float = 0.0
     probe: str = ""
     probe_class: str = ""
 
@@ -91,9 +95,15 @@ class Query:
                 "mode linear tells two kinds of examples apart: give at least one to be unlike, or "
                 "take mode average"
             )
-        if not 0 <= self.unlike_weight <= MAX_WEIGHT:
+        for name in ("unlike_weight", "typical_weight"):
+            if not 0 <= getattr(self, name) <= MAX_WEIGHT:
+                raise RequestError(
+                    f"{name} is 0 or more, up to {MAX_WEIGHT:g}; got {getattr(self, name)}"
+                )
+        if self.typical_weight and (self.probe or self.mode == "linear"):
             raise RequestError(
-                f"unlike_weight is 0 or more, up to {MAX_WEIGHT:g}; got {self.unlike_weight}"
+                "typical_weight is for examples in mode average or best: mode linear and probes "
+                "learn by themselves what sets a class apart"
             )
 
 

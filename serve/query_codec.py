@@ -49,6 +49,7 @@ def query(asked: Query) -> search_pb2.Query:
         cut_out=None if asked.cut_out is None else cut_out(asked.cut_out),
         mode=_MODE_OF[asked.mode],
         unlike_weight=asked.unlike_weight,
+        typical_weight=asked.typical_weight,
         probe=asked.probe,
         probe_class=asked.probe_class,
     )
@@ -71,6 +72,7 @@ def read_query(message: search_pb2.Query) -> Query:
         unlike=tuple(map(read_vector, message.unlike)),
         cut_out=read_cut_out(message.cut_out) if message.HasField("cut_out") else None,
         mode=mode,
+        typical_weight=message.typical_weight,
         probe=message.probe,
         probe_class=message.probe_class,
         **weight,

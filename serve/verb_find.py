@@ -114,10 +114,12 @@ def _search(paths: tuple[Path, ...], query: Query, wish: Wish, which: WhichFlags
     if len(searchers) == 1:
         return next(iter(searchers.values())).find(query, wish)
     plain = Wish(wish.k, wish.min_separation_nm, wish.filters)
-    if wish != plain or len(query.like_nm_xyz) != 1 or query.unlike_nm_xyz:
+    alone = len(query.like_nm_xyz) == 1 and not query.unlike_nm_xyz and not query.typical_weight
+    if wish != plain or not alone:
         raise ConfigError(
             "several atlases are searched together by one place (--at), with -k, --min-separation "
-            "and filters; name one ATLAS for examples, probes, --per-segment and --at-least"
+            "and filters; name one ATLAS for examples, probes, --typical-weight, --per-segment and "
+            "--at-least"
         )
     alike = Counter(path.name for path in searchers)
     named = {path.name if alike[path.name] == 1 else str(path): s for path, s in searchers.items()}

@@ -61,7 +61,7 @@ embed.pretrained embed.reporting.labelled embed.reporting.sheet embed.training.a
 embed.training.learner embed.training.readout embed.training.volumes serve.class_maps
 serve.clusters.montage serve.clusters.projection serve.cut_outs serve.fleet.asking
 serve.indexing.training serve.indexing.truth serve.labelling.comma_separated serve.labelling.store
-serve.layers.map_layer serve.place_segments serve.probes serve.probing.suggestions
+serve.layers.map_layer serve.place_segments serve.probes serve.probing.suggestions serve.typical
 
 embed.engines.shards embed.estimate embed.evaluation.evaluate embed.reporting.reporter
 embed.training.step serve.aims serve.clusters.picture serve.clusters.placing serve.embed_layout

@@ -17,6 +17,9 @@ const GROUPS = {
   segment: (hit) => (hit.segment_id && hit.segment_id !== "0" ? `Segment ${hit.segment_id}` : "In no segment"),
 };
 
+// How much what is typical of the atlas is taken off, where what is rare is asked for.
+const TYPICAL = 0.5;
+
 const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y, a.z - b.z);
 
 export class Found {
@@ -25,7 +28,7 @@ export class Found {
     this.cards = new Cards($("hits"), app);
     this.asked = 0; // numbers the searches, so that a late answer never replaces a newer one
     this.hits = [];
-    for (const id of ["k", "separation", "mode", "grouping"]) $(id).addEventListener("change", () => this.#rules());
+    for (const id of ["k", "by", "separation", "mode", "grouping"]) $(id).addEventListener("change", () => this.#rules());
     $("examples-clear").addEventListener("click", () => app.goTo({ like: "", unlike: "" }));
     $("hits-csv").addEventListener("click", () => saveText(`${app.atlas.name}-hits.csv`, hitsTable(this.hits)));
     $("like-layer").addEventListener("click", () => app.layers.addSimilarity(this.query));
@@ -49,13 +52,15 @@ export class Found {
     $("k").value = said.k ?? "12";
     $("separation").value = said.apart ?? "";
     $("mode").value = said.mode ?? "average";
+    $("by").value = said.by ?? "all";
     const like = [...at, ...more];
     this.#showExamples(like, unlike);
     if (!like.length) {
       this.query = null;
       return false;
     }
-    this.query = { like, unlike, mode: $("mode").value };
+    const rare = $("by").value === "rare" && $("mode").value !== "linear";
+    this.query = { like, unlike, mode: $("mode").value, typical_weight: rare ? TYPICAL : 0 };
     const signature = JSON.stringify([this.query, $("k").value, this.#separation()]);
     if (signature !== this.signature) {
       this.signature = signature;
@@ -70,7 +75,7 @@ export class Found {
     const rules = { k: Number($("k").value), min_separation_nm: this.#separation() };
     $("found").setAttribute("aria-busy", "true");
     if (!this.hits.length) app.say("Searching…");
-    const single = query.like.length === 1 && !query.unlike.length;
+    const single = query.like.length === 1 && !query.unlike.length && !query.typical_weight;
     const asking = single ? app.api.similar(query.like[0], rules) : app.api.find({ ...query, ...rules });
     const answer = await asking.catch((error) => error);
     if (number !== this.asked) return;
@@ -95,7 +100,7 @@ export class Found {
   }
 
   #rules() {
-    note({ k: $("k").value === "12" ? "" : $("k").value, apart: $("separation").value, mode: $("mode").value === "average" ? "" : $("mode").value });
+    note({ k: $("k").value === "12" ? "" : $("k").value, by: $("by").value === "all" ? "" : $("by").value, apart: $("separation").value, mode: $("mode").value === "average" ? "" : $("mode").value });
     if (this.query) this.arrive();
     this.#list();
   }
@@ -131,6 +136,7 @@ export class Found {
       textContent: `${sign === "like" ? "+" : "−"} ${xyz(place)} ✕`, onclick: () => this.#drop(sign, i) });
     $("example-list").replaceChildren(...like.map(chip("like")), ...unlike.map(chip("unlike")));
     $("mode-field").hidden = !several;
+    $("by").disabled = several && $("mode").value === "linear";
   }
 
   #drop(sign, index) {

@@ -35,6 +35,7 @@ TAME: dict[str, tuple[Any, ...]] = {
     "per_segment": (1, 2),
     "at_least": (0.2, 0.5, 0.9),
     "unlike_weight": (0.0, 0.5),
+    "typical_weight": (0.0, 0.5),
     "mode": (0, 1, 2, 3),
     "map_type": (0, 1, 2),
     "probe": ("p",),

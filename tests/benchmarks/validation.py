@@ -35,21 +35,38 @@ def scorer(
         room: score only places with room for a field of view of so many voxels (ZYX) around them,
             to compare encoders that see more with those that see less.
     """
-    isotropic = len({*config.voxel_size_nm}) == 1
-    prepared = _luc if isotropic else _vnc
-    task, rows = prepared(data, config.fov, test)
+    task, rows = prepared(data, config, test=test)
     if room is not None:
-        assert isotropic, "fields of view are compared on P-LUC"
-        task, rows = _with_room(task, rows, prepared(data, room, test))
+        assert isinstance(task, protocol_luc.Mitochondria), "fields of view are compared on P-LUC"
+        task, rows = _with_room(task, rows, _luc(data, room, test))
 
     def scored(encoder: TrainedEncoder) -> dict[str, float]:
         candidate = Candidate(encoder, task)
         found = Features(candidate.embeddings()[rows], is_embedding=True)
-        chosen = dataclasses.replace(task, places=task.places.take(rows), **_labels(task, rows))
-        means = {k: float(np.mean(v)) for k, v in chosen.score(found, seeds).items()}
+        means = {k: float(np.mean(v)) for k, v in chosen(task, rows).score(found, seeds).items()}
         return means | candidate.stability(0)
 
     return scored
+
+
+def prepared(
+    data: Path, config: EncoderConfig, *, test: bool = False
+) -> tuple[Protocol, np.ndarray]:
+    """The protocol that scores an encoder, and which of its places: those to train on come first.
+
+    Args:
+        data: the folder of the volumes.
+        config: of the encoder.
+        test: where the protocol scores, not where recipes may be chosen.
+    """
+    return (_luc if len({*config.voxel_size_nm}) == 1 else _vnc)(data, config.fov, test)
+
+
+def chosen(task: Protocol, rows: np.ndarray) -> Protocol:
+    """The protocol with some of its places alone."""
+    name = "positive" if isinstance(task, protocol_luc.Mitochondria) else "labels"
+    labels = {name: getattr(task, name)[rows]}
+    return dataclasses.replace(task, places=task.places.take(rows), **labels)
 
 
 def _luc(data: Path, fov: Zyx, test: bool) -> tuple[Protocol, np.ndarray]:
@@ -82,8 +99,3 @@ def _vnc(data: Path, fov: Zyx, test: bool) -> tuple[Protocol, np.ndarray]:
     counts = {"train": train, "choose": choose, "test": choose}
     known = np.arange(train + choose)
     return dataclasses.replace(task, counts=counts), np.concatenate([known, known[train:]])
-
-
-def _labels(task: Protocol, rows: np.ndarray) -> dict[str, np.ndarray]:
-    name = "positive" if isinstance(task, protocol_luc.Mitochondria) else "labels"
-    return {name: getattr(task, name)[rows]}

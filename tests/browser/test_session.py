@@ -36,6 +36,7 @@ def test_from_a_click_to_a_map_and_an_export(visit):
     assert page.locator("#hits .card:not(.query)").count() == 12
     visit.wait_until_drawn()
     visit.picture("neighbours")
+    ask_for_what_is_rare(page)
 
     label_ten(page)
     assert page.evaluate("() => window.pwned") is None
@@ -85,6 +86,23 @@ def go_to_a_pasted_link(visit):
     visit.wait("() => location.hash.includes('at=320,304,420')")
     assert visit.position() == pytest.approx([40, 38, 14], abs=0.1)
     assert "evil" not in visit.layers()
+
+
+def ask_for_what_is_rare(page):
+    """Other places are found by it; the address keeps it, and then the rule before it."""
+    before = page.locator("#hits").inner_text()
+    with page.expect_response(lambda answer: answer.url.endswith("/find")) as answered:
+        page.select_option("#by", "rare")
+    assert answered.value.request.post_data_json["typical_weight"] == 0.5
+    page.wait_for_function(
+        "before => document.getElementById('hits').innerText !== before", arg=before
+    )
+    assert "by=rare" in page.url
+    page.select_option("#by", "all")
+    page.wait_for_function(
+        "before => document.getElementById('hits').innerText === before", arg=before
+    )
+    assert "by=" not in page.url
 
 
 def make_classes(page):

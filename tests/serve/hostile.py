@@ -156,6 +156,11 @@ HOSTILE = {
         Code.INVALID_ARGUMENT,
         "unlike_weight",
     ),
+    "a weight of what is typical without bound": (
+        search_pb2.FindSimilarRequest(examples={"like_nm": [HERE], "typical_weight": 1e300}),
+        Code.INVALID_ARGUMENT,
+        "typical_weight",
+    ),
     "a forged page": (
         search_pb2.FindSimilarRequest(position_nm=HERE, page_token=b"x" * 999),
         Code.INVALID_ARGUMENT,

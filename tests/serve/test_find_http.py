@@ -33,6 +33,15 @@ def test_what_is_found_is_what_the_library_finds(http, served, mode):
     assert found == [(hit.id, pytest.approx(hit.similarity)) for hit in expected.hits]
 
 
+def test_what_is_typical_counts_as_in_the_library(http, served):
+    answer = http.post("find", json={"like": [HERE], "typical_weight": 0.8, "k": 5}).json()
+
+    expected = served.find(Query((INSIDE,), typical_weight=0.8), Wish(5))
+    found = [(int(hit["location_id"]), hit["similarity"]) for hit in answer["hits"]]
+    assert found == [(hit.id, pytest.approx(hit.similarity)) for hit in expected.hits]
+    assert answer["query_position_nm"] == HERE
+
+
 def test_one_example_is_found_as_by_its_address(http):
     found = http.post("find", json={"like": [HERE], "k": 5}).json()
 
@@ -81,6 +90,7 @@ BAD = {
     "no position": ({"like": [{"x": 1, "y": 2}]}, 400, "z: field required"),
     "outside": ({"like": [{"x": 1e9, "y": 0, "z": 0}]}, 400, "outside atlas"),
     "no mode": ({"like": [HERE], "mode": "magic"}, 400, "mode: input should be"),
+    "no weight": ({"like": [HERE], "typical_weight": -1}, 400, "typical_weight is 0 or more"),
     "no probe": ({"probe": "nobody"}, 404, "no probe"),
     "both": ({"like": [HERE], "probe": "mito"}, 400, "not both"),
     "too many": ({"like": [HERE] * 1001}, 400, "like: list should have at most 1000"),

@@ -178,7 +178,10 @@ def test_a_class_that_a_probe_lacks_is_refused_and_its_own_are_named(probed):
         ({"like_nm_xyz": PLACES, "probe_class": "mito"}, "which probe"),
         ({"like_nm_xyz": PLACES, "mode": "linear"}, "at least one to be unlike"),
         ({"like_nm_xyz": PLACES, "mode": "worst"}, "average, best, linear"),
-        ({"like_nm_xyz": PLACES, "unlike_weight": -1.0}, "0 or more"),
+        ({"like_nm_xyz": PLACES, "unlike_weight": -1.0}, "unlike_weight is 0 or more"),
+        ({"like_nm_xyz": PLACES, "typical_weight": -1.0}, "typical_weight is 0 or more"),
+        ({"like_nm_xyz": PLACES, "typical_weight": float("nan")}, "typical_weight is 0 or more"),
+        ({"probe": "mito", "typical_weight": 0.5}, "typical_weight is for examples"),
         ({"like_nm_xyz": PLACES * 300}, "at most 1000"),
     ],
 )

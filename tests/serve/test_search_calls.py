@@ -30,6 +30,7 @@ QUERIES = {
     "places and vectors": Query(
         like_nm_xyz=(INSIDE, OTHER), like=(VECTOR,), unlike=(-VECTOR,), unlike_weight=0.25
     ),
+    "what is not typical": Query(like_nm_xyz=(INSIDE,), typical_weight=0.5),
     "the best": Query(like_nm_xyz=(INSIDE,), like=(VECTOR,), unlike=(-VECTOR,), mode="best"),
     "a line": Query(like_nm_xyz=(INSIDE,), unlike_nm_xyz=(OTHER,), mode="linear"),
     "a cut-out": Query(cut_out=CUT_OUT),

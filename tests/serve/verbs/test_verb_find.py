@@ -38,6 +38,15 @@ def test_the_place_and_its_neighbours_are_a_table_in_nm(voxkin, atlas):
     assert float(hits[0][1]) >= float(hits[2][1])
 
 
+def test_what_is_rare_may_count_for_more(voxkin, atlas):
+    plain = voxkin("find", atlas, "--at", AT, "--json").json["hits"]
+
+    rare = voxkin("find", atlas, "--at", AT, "--typical-weight", 0.9, "--json").json["hits"]
+
+    assert len(rare) == len(plain)
+    assert [hit["id"] for hit in rare] != [hit["id"] for hit in plain]
+
+
 def test_json_holds_the_same_hits(voxkin, atlas):
     ended = voxkin("find", atlas, "--at", AT, "-k", 3, "--json")
 

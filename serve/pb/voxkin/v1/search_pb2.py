@@ -25,45 +25,45 @@ _sym_db = _symbol_database.Default()
 from serve.pb.voxkin.v1 import types_pb2 as voxkin_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxkin/v1/search.proto\x12\tvoxkin.v1\x1a\x15voxkin/v1/types.proto\"\xf8\x02\n\x12\x46indSimilarRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12,\n\x0bposition_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNmH\x00\x12#\n\x06vector\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.VectorH\x00\x12$\n\x08\x65xamples\x18\x06 \x01(\x0b\x32\x10.voxkin.v1.QueryH\x00\x12\x0e\n\x01k\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x1e\n\x11min_separation_nm\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12#\n\x07\x66ilters\x18\x07 \x01(\x0b\x32\x12.voxkin.v1.Filters\x12\x18\n\x0bper_segment\x18\x08 \x01(\rH\x03\x88\x01\x01\x12\x15\n\x08\x61t_least\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x12\n\npage_token\x18\n \x01(\x0c\x42\x07\n\x05queryB\x04\n\x02_kB\x14\n\x12_min_separation_nmB\x0e\n\x0c_per_segmentB\x0b\n\t_at_least\"\xb7\x02\n\x05Query\x12&\n\x07like_nm\x18\x01 \x03(\x0b\x32\x15.voxkin.v1.PositionNm\x12(\n\tunlike_nm\x18\x02 \x03(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x1f\n\x04like\x18\x03 \x03(\x0b\x32\x11.voxkin.v1.Vector\x12!\n\x06unlike\x18\x04 \x03(\x0b\x32\x11.voxkin.v1.Vector\x12\"\n\x07\x63ut_out\x18\x05 \x01(\x0b\x32\x11.voxkin.v1.CutOut\x12\"\n\x04mode\x18\x06 \x01(\x0e\x32\x14.voxkin.v1.QueryMode\x12\x1a\n\runlike_weight\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05probe\x18\x08 \x01(\t\x12\x13\n\x0bprobe_class\x18\t \x01(\tB\x10\n\x0e_unlike_weight\"\x8d\x01\n\x07\x46ilters\x12\"\n\x08\x62oxes_nm\x18\x01 \x03(\x0b\x32\x10.voxkin.v1.BoxNm\x12\x10\n\x08segments\x18\x02 \x03(\x04\x12\x14\n\x0cnot_segments\x18\x03 \x03(\x04\x12\r\n\x05masks\x18\x04 \x03(\t\x12\'\n\x07\x63lasses\x18\x05 \x03(\x0b\x32\x16.voxkin.v1.ClassFilter\"U\n\x0b\x43lassFilter\x12\r\n\x05probe\x18\x01 \x01(\t\x12\x13\n\x0bprobe_class\x18\x02 \x01(\t\x12\x15\n\x08\x61t_least\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_at_least\"\xe6\x01\n\x03Hit\x12*\n\x0bposition_nm\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\x12\x13\n\x0blocation_id\x18\x03 \x01(\x04\x12\x17\n\nsegment_id\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x16\n\tsource_id\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x12\x14\n\x07\x65xample\x18\x07 \x01(\rH\x02\x88\x01\x01\x12\x0b\n\x03why\x18\x08 \x01(\tB\r\n\x0b_segment_idB\x0c\n\n_source_idB\n\n\x08_example\"\xbc\x02\n\x13\x46indSimilarResponse\x12\x1c\n\x04hits\x18\x01 \x03(\x0b\x32\x0e.voxkin.v1.Hit\x12\x30\n\x11query_position_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x1e\n\x11query_location_id\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x1b\n\x13\x63\x61ndidates_examined\x18\x06 \x01(\x04\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\x12\'\n\x0cquery_vector\x18\x08 \x01(\x0b\x32\x11.voxkin.v1.Vector\x12\x17\n\x0fnext_page_token\x18\t \x01(\x0c\x12\x0f\n\x07missing\x18\n \x01(\tB\x14\n\x12_query_location_id\"\x84\x02\n\x0f\x46indEachRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12#\n\x07vectors\x18\x02 \x01(\x0b\x32\x12.voxkin.v1.Vectors\x12\x0e\n\x01k\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11min_separation_nm\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12#\n\x07\x66ilters\x18\x05 \x01(\x0b\x32\x12.voxkin.v1.Filters\x12\x18\n\x0bper_segment\x18\x06 \x01(\rH\x02\x88\x01\x01\x12\x15\n\x08\x61t_least\x18\x07 \x01(\x01H\x03\x88\x01\x01\x42\x04\n\x02_kB\x14\n\x12_min_separation_nmB\x0e\n\x0c_per_segmentB\x0b\n\t_at_least\"C\n\x10\x46indEachResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.voxkin.v1.FindSimilarResponse\"w\n\x0e\x46indAllRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\x1f\n\x05query\x18\x02 \x01(\x0b\x32\x10.voxkin.v1.Query\x12\x10\n\x08\x61t_least\x18\x03 \x01(\x01\x12#\n\x07\x66ilters\x18\x04 \x01(\x0b\x32\x12.voxkin.v1.Filters\"e\n\x0f\x46indAllResponse\x12\x1c\n\x04hits\x18\x01 \x03(\x0b\x32\x0e.voxkin.v1.Hit\x12\x13\n\x0bshards_done\x18\x02 \x01(\r\x12\x0e\n\x06shards\x18\x03 \x01(\r\x12\x0f\n\x07stopped\x18\x04 \x01(\t\"\x8e\x01\n\x14MapSimilarityRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\x1f\n\x05query\x18\x02 \x01(\x0b\x32\x10.voxkin.v1.Query\x12 \n\x06\x62ox_nm\x18\x03 \x01(\x0b\x32\x10.voxkin.v1.BoxNm\x12$\n\x08map_type\x18\x04 \x01(\x0e\x32\x12.voxkin.v1.MapType\"\xe1\x01\n\x15MapSimilarityResponse\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12 \n\x05shape\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12$\n\x08map_type\x18\x03 \x01(\x0e\x32\x12.voxkin.v1.MapType\x12\'\n\x08\x66irst_nm\x18\x04 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12&\n\x07step_nm\x18\x05 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x0e\n\x06lowest\x18\x06 \x01(\x01\x12\x0f\n\x07highest\x18\x07 \x01(\x01\"A\n\x0c\x45mbedRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\"\n\x07\x63ut_out\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.CutOut\"\xab\x01\n\rEmbedResponse\x12&\n\x07vectors\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.VectorGrid\x12!\n\x06\x63\x65ntre\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Vector\x12(\n\rstride_voxels\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12%\n\nfov_voxels\x18\x04 \x01(\x0b\x32\x11.voxkin.v1.Counts*k\n\tQueryMode\x12\x1a\n\x16QUERY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12QUERY_MODE_AVERAGE\x10\x01\x12\x13\n\x0fQUERY_MODE_BEST\x10\x02\x12\x15\n\x11QUERY_MODE_LINEAR\x10\x03*M\n\x07MapType\x12\x18\n\x14MAP_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eMAP_TYPE_UINT8\x10\x01\x12\x14\n\x10MAP_TYPE_FLOAT16\x10\x02\x32\xf6\x02\n\rSearchService\x12L\n\x0b\x46indSimilar\x12\x1d.voxkin.v1.FindSimilarRequest\x1a\x1e.voxkin.v1.FindSimilarResponse\x12\x43\n\x08\x46indEach\x12\x1a.voxkin.v1.FindEachRequest\x1a\x1b.voxkin.v1.FindEachResponse\x12\x42\n\x07\x46indAll\x12\x19.voxkin.v1.FindAllRequest\x1a\x1a.voxkin.v1.FindAllResponse0\x01\x12R\n\rMapSimilarity\x12\x1f.voxkin.v1.MapSimilarityRequest\x1a .voxkin.v1.MapSimilarityResponse\x12:\n\x05\x45mbed\x12\x17.voxkin.v1.EmbedRequest\x1a\x18.voxkin.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxkin/v1/search.proto\x12\tvoxkin.v1\x1a\x15voxkin/v1/types.proto\"\xf8\x02\n\x12\x46indSimilarRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12,\n\x0bposition_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNmH\x00\x12#\n\x06vector\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.VectorH\x00\x12$\n\x08\x65xamples\x18\x06 \x01(\x0b\x32\x10.voxkin.v1.QueryH\x00\x12\x0e\n\x01k\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x1e\n\x11min_separation_nm\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12#\n\x07\x66ilters\x18\x07 \x01(\x0b\x32\x12.voxkin.v1.Filters\x12\x18\n\x0bper_segment\x18\x08 \x01(\rH\x03\x88\x01\x01\x12\x15\n\x08\x61t_least\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x12\n\npage_token\x18\n \x01(\x0c\x42\x07\n\x05queryB\x04\n\x02_kB\x14\n\x12_min_separation_nmB\x0e\n\x0c_per_segmentB\x0b\n\t_at_least\"\xcf\x02\n\x05Query\x12&\n\x07like_nm\x18\x01 \x03(\x0b\x32\x15.voxkin.v1.PositionNm\x12(\n\tunlike_nm\x18\x02 \x03(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x1f\n\x04like\x18\x03 \x03(\x0b\x32\x11.voxkin.v1.Vector\x12!\n\x06unlike\x18\x04 \x03(\x0b\x32\x11.voxkin.v1.Vector\x12\"\n\x07\x63ut_out\x18\x05 \x01(\x0b\x32\x11.voxkin.v1.CutOut\x12\"\n\x04mode\x18\x06 \x01(\x0e\x32\x14.voxkin.v1.QueryMode\x12\x1a\n\runlike_weight\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05probe\x18\x08 \x01(\t\x12\x13\n\x0bprobe_class\x18\t \x01(\t\x12\x16\n\x0etypical_weight\x18\n \x01(\x01\x42\x10\n\x0e_unlike_weight\"\x8d\x01\n\x07\x46ilters\x12\"\n\x08\x62oxes_nm\x18\x01 \x03(\x0b\x32\x10.voxkin.v1.BoxNm\x12\x10\n\x08segments\x18\x02 \x03(\x04\x12\x14\n\x0cnot_segments\x18\x03 \x03(\x04\x12\r\n\x05masks\x18\x04 \x03(\t\x12\'\n\x07\x63lasses\x18\x05 \x03(\x0b\x32\x16.voxkin.v1.ClassFilter\"U\n\x0b\x43lassFilter\x12\r\n\x05probe\x18\x01 \x01(\t\x12\x13\n\x0bprobe_class\x18\x02 \x01(\t\x12\x15\n\x08\x61t_least\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_at_least\"\xe6\x01\n\x03Hit\x12*\n\x0bposition_nm\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\x12\x13\n\x0blocation_id\x18\x03 \x01(\x04\x12\x17\n\nsegment_id\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x16\n\tsource_id\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x12\x14\n\x07\x65xample\x18\x07 \x01(\rH\x02\x88\x01\x01\x12\x0b\n\x03why\x18\x08 \x01(\tB\r\n\x0b_segment_idB\x0c\n\n_source_idB\n\n\x08_example\"\xbc\x02\n\x13\x46indSimilarResponse\x12\x1c\n\x04hits\x18\x01 \x03(\x0b\x32\x0e.voxkin.v1.Hit\x12\x30\n\x11query_position_nm\x18\x02 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x1e\n\x11query_location_id\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x1b\n\x13\x63\x61ndidates_examined\x18\x06 \x01(\x04\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\x12\'\n\x0cquery_vector\x18\x08 \x01(\x0b\x32\x11.voxkin.v1.Vector\x12\x17\n\x0fnext_page_token\x18\t \x01(\x0c\x12\x0f\n\x07missing\x18\n \x01(\tB\x14\n\x12_query_location_id\"\x84\x02\n\x0f\x46indEachRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12#\n\x07vectors\x18\x02 \x01(\x0b\x32\x12.voxkin.v1.Vectors\x12\x0e\n\x01k\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11min_separation_nm\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12#\n\x07\x66ilters\x18\x05 \x01(\x0b\x32\x12.voxkin.v1.Filters\x12\x18\n\x0bper_segment\x18\x06 \x01(\rH\x02\x88\x01\x01\x12\x15\n\x08\x61t_least\x18\x07 \x01(\x01H\x03\x88\x01\x01\x42\x04\n\x02_kB\x14\n\x12_min_separation_nmB\x0e\n\x0c_per_segmentB\x0b\n\t_at_least\"C\n\x10\x46indEachResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.voxkin.v1.FindSimilarResponse\"w\n\x0e\x46indAllRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\x1f\n\x05query\x18\x02 \x01(\x0b\x32\x10.voxkin.v1.Query\x12\x10\n\x08\x61t_least\x18\x03 \x01(\x01\x12#\n\x07\x66ilters\x18\x04 \x01(\x0b\x32\x12.voxkin.v1.Filters\"e\n\x0f\x46indAllResponse\x12\x1c\n\x04hits\x18\x01 \x03(\x0b\x32\x0e.voxkin.v1.Hit\x12\x13\n\x0bshards_done\x18\x02 \x01(\r\x12\x0e\n\x06shards\x18\x03 \x01(\r\x12\x0f\n\x07stopped\x18\x04 \x01(\t\"\x8e\x01\n\x14MapSimilarityRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\x1f\n\x05query\x18\x02 \x01(\x0b\x32\x10.voxkin.v1.Query\x12 \n\x06\x62ox_nm\x18\x03 \x01(\x0b\x32\x10.voxkin.v1.BoxNm\x12$\n\x08map_type\x18\x04 \x01(\x0e\x32\x12.voxkin.v1.MapType\"\xe1\x01\n\x15MapSimilarityResponse\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12 \n\x05shape\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12$\n\x08map_type\x18\x03 \x01(\x0e\x32\x12.voxkin.v1.MapType\x12\'\n\x08\x66irst_nm\x18\x04 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12&\n\x07step_nm\x18\x05 \x01(\x0b\x32\x15.voxkin.v1.PositionNm\x12\x0e\n\x06lowest\x18\x06 \x01(\x01\x12\x0f\n\x07highest\x18\x07 \x01(\x01\"A\n\x0c\x45mbedRequest\x12\r\n\x05\x61tlas\x18\x01 \x01(\t\x12\"\n\x07\x63ut_out\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.CutOut\"\xab\x01\n\rEmbedResponse\x12&\n\x07vectors\x18\x01 \x01(\x0b\x32\x15.voxkin.v1.VectorGrid\x12!\n\x06\x63\x65ntre\x18\x02 \x01(\x0b\x32\x11.voxkin.v1.Vector\x12(\n\rstride_voxels\x18\x03 \x01(\x0b\x32\x11.voxkin.v1.Counts\x12%\n\nfov_voxels\x18\x04 \x01(\x0b\x32\x11.voxkin.v1.Counts*k\n\tQueryMode\x12\x1a\n\x16QUERY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12QUERY_MODE_AVERAGE\x10\x01\x12\x13\n\x0fQUERY_MODE_BEST\x10\x02\x12\x15\n\x11QUERY_MODE_LINEAR\x10\x03*M\n\x07MapType\x12\x18\n\x14MAP_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eMAP_TYPE_UINT8\x10\x01\x12\x14\n\x10MAP_TYPE_FLOAT16\x10\x02\x32\xf6\x02\n\rSearchService\x12L\n\x0b\x46indSimilar\x12\x1d.voxkin.v1.FindSimilarRequest\x1a\x1e.voxkin.v1.FindSimilarResponse\x12\x43\n\x08\x46indEach\x12\x1a.voxkin.v1.FindEachRequest\x1a\x1b.voxkin.v1.FindEachResponse\x12\x42\n\x07\x46indAll\x12\x19.voxkin.v1.FindAllRequest\x1a\x1a.voxkin.v1.FindAllResponse0\x01\x12R\n\rMapSimilarity\x12\x1f.voxkin.v1.MapSimilarityRequest\x1a .voxkin.v1.MapSimilarityResponse\x12:\n\x05\x45mbed\x12\x17.voxkin.v1.EmbedRequest\x1a\x18.voxkin.v1.EmbedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxkin.v1.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUERYMODE']._serialized_start=2706
-  _globals['_QUERYMODE']._serialized_end=2813
-  _globals['_MAPTYPE']._serialized_start=2815
-  _globals['_MAPTYPE']._serialized_end=2892
+  _globals['_QUERYMODE']._serialized_start=2730
+  _globals['_QUERYMODE']._serialized_end=2837
+  _globals['_MAPTYPE']._serialized_start=2839
+  _globals['_MAPTYPE']._serialized_end=2916
   _globals['_FINDSIMILARREQUEST']._serialized_start=61
   _globals['_FINDSIMILARREQUEST']._serialized_end=437
   _globals['_QUERY']._serialized_start=440
-  _globals['_QUERY']._serialized_end=751
-  _globals['_FILTERS']._serialized_start=754
-  _globals['_FILTERS']._serialized_end=895
-  _globals['_CLASSFILTER']._serialized_start=897
-  _globals['_CLASSFILTER']._serialized_end=982
-  _globals['_HIT']._serialized_start=985
-  _globals['_HIT']._serialized_end=1215
-  _globals['_FINDSIMILARRESPONSE']._serialized_start=1218
-  _globals['_FINDSIMILARRESPONSE']._serialized_end=1534
-  _globals['_FINDEACHREQUEST']._serialized_start=1537
-  _globals['_FINDEACHREQUEST']._serialized_end=1797
-  _globals['_FINDEACHRESPONSE']._serialized_start=1799
-  _globals['_FINDEACHRESPONSE']._serialized_end=1866
-  _globals['_FINDALLREQUEST']._serialized_start=1868
-  _globals['_FINDALLREQUEST']._serialized_end=1987
-  _globals['_FINDALLRESPONSE']._serialized_start=1989
-  _globals['_FINDALLRESPONSE']._serialized_end=2090
-  _globals['_MAPSIMILARITYREQUEST']._serialized_start=2093
-  _globals['_MAPSIMILARITYREQUEST']._serialized_end=2235
-  _globals['_MAPSIMILARITYRESPONSE']._serialized_start=2238
-  _globals['_MAPSIMILARITYRESPONSE']._serialized_end=2463
-  _globals['_EMBEDREQUEST']._serialized_start=2465
-  _globals['_EMBEDREQUEST']._serialized_end=2530
-  _globals['_EMBEDRESPONSE']._serialized_start=2533
-  _globals['_EMBEDRESPONSE']._serialized_end=2704
-  _globals['_SEARCHSERVICE']._serialized_start=2895
-  _globals['_SEARCHSERVICE']._serialized_end=3269
+  _globals['_QUERY']._serialized_end=775
+  _globals['_FILTERS']._serialized_start=778
+  _globals['_FILTERS']._serialized_end=919
+  _globals['_CLASSFILTER']._serialized_start=921
+  _globals['_CLASSFILTER']._serialized_end=1006
+  _globals['_HIT']._serialized_start=1009
+  _globals['_HIT']._serialized_end=1239
+  _globals['_FINDSIMILARRESPONSE']._serialized_start=1242
+  _globals['_FINDSIMILARRESPONSE']._serialized_end=1558
+  _globals['_FINDEACHREQUEST']._serialized_start=1561
+  _globals['_FINDEACHREQUEST']._serialized_end=1821
+  _globals['_FINDEACHRESPONSE']._serialized_start=1823
+  _globals['_FINDEACHRESPONSE']._serialized_end=1890
+  _globals['_FINDALLREQUEST']._serialized_start=1892
+  _globals['_FINDALLREQUEST']._serialized_end=2011
+  _globals['_FINDALLRESPONSE']._serialized_start=2013
+  _globals['_FINDALLRESPONSE']._serialized_end=2114
+  _globals['_MAPSIMILARITYREQUEST']._serialized_start=2117
+  _globals['_MAPSIMILARITYREQUEST']._serialized_end=2259
+  _globals['_MAPSIMILARITYRESPONSE']._serialized_start=2262
+  _globals['_MAPSIMILARITYRESPONSE']._serialized_end=2487
+  _globals['_EMBEDREQUEST']._serialized_start=2489
+  _globals['_EMBEDREQUEST']._serialized_end=2554
+  _globals['_EMBEDRESPONSE']._serialized_start=2557
+  _globals['_EMBEDRESPONSE']._serialized_end=2728
+  _globals['_SEARCHSERVICE']._serialized_start=2919
+  _globals['_SEARCHSERVICE']._serialized_end=3293
 # @@protoc_insertion_point(module_scope)

@@ -52,7 +52,7 @@ class FindSimilarRequest(_message.Message):
     def __init__(self, atlas: _Optional[str] = ..., position_nm: _Optional[_Union[_types_pb2.PositionNm, _Mapping]] = ..., vector: _Optional[_Union[_types_pb2.Vector, _Mapping]] = ..., examples: _Optional[_Union[Query, _Mapping]] = ..., k: _Optional[int] = ..., min_separation_nm: _Optional[float] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ..., per_segment: _Optional[int] = ..., at_least: _Optional[float] = ..., page_token: _Optional[bytes] = ...) -> None: ...
 
 class Query(_message.Message):
-    __slots__ = ("like_nm", "unlike_nm", "like", "unlike", "cut_out", "mode", "unlike_weight", "probe", "probe_class")
+    __slots__ = ("like_nm", "unlike_nm", "like", "unlike", "cut_out", "mode", "unlike_weight", "probe", "probe_class", "typical_weight")
     LIKE_NM_FIELD_NUMBER: _ClassVar[int]
     UNLIKE_NM_FIELD_NUMBER: _ClassVar[int]
     LIKE_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class Query(_message.Message):
     UNLIKE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     PROBE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    TYPICAL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     like_nm: _containers.RepeatedCompositeFieldContainer[_types_pb2.PositionNm]
     unlike_nm: _containers.RepeatedCompositeFieldContainer[_types_pb2.PositionNm]
     like: _containers.RepeatedCompositeFieldContainer[_types_pb2.Vector]
@@ -71,7 +72,8 @@ class Query(_message.Message):
     unlike_weight: float
     probe: str
     probe_class: str
-    def __init__(self, like_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., unlike_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., like: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., unlike: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., cut_out: _Optional[_Union[_types_pb2.CutOut, _Mapping]] = ..., mode: _Optional[_Union[QueryMode, str]] = ..., unlike_weight: _Optional[float] = ..., probe: _Optional[str] = ..., probe_class: _Optional[str] = ...) -> None: ...
+    typical_weight: float
+    def __init__(self, like_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., unlike_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., like: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., unlike: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., cut_out: _Optional[_Union[_types_pb2.CutOut, _Mapping]] = ..., mode: _Optional[_Union[QueryMode, str]] = ..., unlike_weight: _Optional[float] = ..., probe: _Optional[str] = ..., probe_class: _Optional[str] = ..., typical_weight: _Optional[float] = ...) -> None: ...
 
 class Filters(_message.Message):
     __slots__ = ("boxes_nm", "segments", "not_segments", "masks", "classes")
