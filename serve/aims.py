@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Shaped
 from embed.atlas import Atlas
 from embed.errors import DataError, NotFoundError, RequestError
 from embed.probe import Probe
+from serve.examples import SAME, Vectors, combined
 from serve.hits import Place
 from serve.locations import unit
 from serve.probes import load_probe
@@ -16,18 +17,9 @@ from serve.queries import Query
 from serve.typical import typical_of
 from serve.voids import nearest_with_data
 
-Vectors = Float32[np.ndarray, "n dim"]
 Embed = Callable[[Shaped[np.ndarray, "z y x"]], Float32[np.ndarray, " dim"]]
 """Makes the embedding of the field of view in the middle of a cut-out."""
 
-_CANCELLED = (
-    "the examples cancel each other, so that no direction is left to look in; take others, or "
-    "mode best"
-)
-# Inverse strength of the penalty on examples: they are few, and of length 1.
-_LINEAR_C = 10.0
-# Vectors of length 1 nearer to each other are the same, rounded.
-_SAME = 1e-4
 # Directions that an index is asked for one query, where that is a matter of choice.
 _MOST_LEADS = 64
 
@@ -93,7 +85,7 @@ class Aim:
         for unliked in self.against[: max(1, _MOST_LEADS // len(self.towards))]:
             offsets = self.towards - unliked
             lengths = np.linalg.norm(offsets, axis=1)
-            lengths[lengths < _SAME] = 0
+            lengths[lengths < SAME] = 0
             units = offsets / np.where(lengths > 0, lengths, 1)[:, None]
             groups.append((units.astype(np.float32), lengths))
         return [group for group in groups if group[1].any()]
@@ -154,7 +146,7 @@ def aim_of(atlas: Atlas, query: Query, embed: Embed | None = None) -> Aim:
     liked, unliked = _stacked(positive, atlas), _stacked(negative, atlas)
     alone = len(positive) == 1 and not negative
     typical = query.typical_weight * typical_of(atlas) if query.typical_weight else None
-    towards, against = _combined(liked, unliked, query, typical)
+    towards, against = combined(liked, unliked, query, typical)
     one = "like the place" if likes else "like the vector"
     kind = {"average": "like the average", "best": "like one", "linear": "on the examples' side"}
     return Aim(
@@ -215,61 +207,6 @@ def direction(
         raise RequestError("a query vector needs finite numbers that are not all zero")
     values = values / largest  # so that squares neither overflow nor vanish
     return (values / np.linalg.norm(values)).astype(np.float32)
-
-
-def _combined(
-    liked: Vectors,
-    unliked: Vectors,
-    query: Query,
-    typical: Float32[np.ndarray, " dim"] | None,
-) -> tuple[Vectors, Vectors]:
-    """What counts for a location and what against it.
-
-    Args:
-        liked: the examples to be like.
-        unliked: those to be unlike.
-        query: how they are combined.
-        typical: of the atlas, as long as it counts; None where it does not.
-    """
-    nothing = liked[:0]
-    if len(liked) == 1 and not len(unliked) and typical is None:
-        return liked, nothing
-    if query.mode == "best":
-        apart = np.linalg.norm(liked[:, None] - unliked[None], axis=2)
-        if len(unliked) and apart.max() < _SAME:
-            raise RequestError(_CANCELLED)
-        if typical is not None:
-            return _of_length_one(liked - typical), _of_length_one(unliked - typical)
-        return liked, unliked
-    if query.mode == "linear":
-        weights = _regression(liked, unliked)
-    else:
-        weights = liked.mean(axis=0, dtype=np.float64)
-        if len(unliked):
-            weights = weights - query.unlike_weight * unliked.mean(axis=0, dtype=np.float64)
-        if typical is not None:
-            weights = weights - typical
-    return _of_length_one(weights[None]), nothing
-
-
-def _of_length_one(weights: Float[np.ndarray, "n dim"]) -> Vectors:
-    lengths = np.linalg.norm(weights, axis=1, keepdims=True)
-    if len(weights) and lengths.min() < 1e-6:
-        raise RequestError(_CANCELLED)
-    return (weights / lengths).astype(np.float32)
-
-
-def _regression(liked: Vectors, unliked: Vectors) -> Float[np.ndarray, " dim"]:
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
-
-    targets = np.repeat([1, 0], [len(liked), len(unliked)])
-    # Not standardised, unlike a probe: of a few examples most scales would be chance.
-    regression = LogisticRegression(C=_LINEAR_C, class_weight="balanced", max_iter=1000)
-    with threadpool_limits(1, user_api="blas"):
-        regression.fit(np.concatenate([liked, unliked]).astype(np.float64), targets)
-    weights: np.ndarray = regression.coef_[0]
-    return weights
 
 
 def _probe_aim(atlas: Atlas, name: str, wanted: str) -> Aim:

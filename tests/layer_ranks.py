@@ -28,7 +28,7 @@ embed.evaluation.controls embed.evaluation.verification embed.formats.descriptio
 embed.formats.missing embed.ingestion.hdf5 embed.ingestion.tiff embed.pointfiles.annotation_writer
 embed.pointfiles.annotations embed.pointfiles.skeletons embed.pointfiles.table
 embed.probing.learning_curve embed.reporting.figures embed.training.augment serve.body_limit
-serve.clusters.names serve.door serve.gaps serve.http_port serve.labelling.places
+serve.clusters.names serve.door serve.examples serve.gaps serve.http_port serve.labelling.places
 serve.labelling.rows serve.labelling.schema serve.layers.layer serve.mapping.making serve.viewer
 
 embed.checkpoint embed.formats.levels embed.formats.n5 embed.formats.ome embed.operations
