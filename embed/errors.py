@@ -2,7 +2,7 @@
 
 Each says what was asked, which rule it broke, in which unit and order, and what would work. The
 command line prints the message and exits with 2; the service maps the type to a status
-(`serve/status.py`). Anything else that is raised is a bug.
+(`serve/wire/status.py`). Anything else that is raised is a bug.
 """
 
 

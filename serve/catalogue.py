@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from embed.errors import NotFoundError, RequestError
-from serve.answers import AtlasSummary
 from serve.served import ServedAtlas
+from serve.wire.answers import AtlasSummary
 
 
 class Catalogue:

@@ -15,21 +15,21 @@ from serve.stopping import Stopped, held, stoppable
 # In the order of the flow. A verb's module is imported when it is called, so that `--help` is
 # quick: neither jax nor umap is needed to read about them.
 VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("serve.demo", "train, embed, index, serve and search a real sample, in minutes"),
-    "info": ("serve.verb_info", "what a volume is: format, axes, voxel size, levels, grey values"),
-    "ingest": ("serve.verb_ingest", "turn a TIFF stack or HDF5 file into OME-Zarr"),
-    "train": ("serve.verb_train", "learn an encoder from a volume, without labels"),
-    "embed": ("serve.verb_embed", "write an embedding at every location of a volume: an atlas"),
-    "index": ("serve.verb_index", "make an atlas searchable"),
-    "serve": ("serve.verb_serve", "answer gRPC clients and show the page"),
-    "find": ("serve.verb_find", "places like this one"),
+    "demo": ("serve.verbs.demo", "train, embed, index, serve and search a real sample, in minutes"),
+    "info": ("serve.verbs.info", "what a volume is: format, axes, voxel size, levels, grey values"),
+    "ingest": ("serve.verbs.ingest", "turn a TIFF stack or HDF5 file into OME-Zarr"),
+    "train": ("serve.verbs.train", "learn an encoder from a volume, without labels"),
+    "embed": ("serve.verbs.embed", "write an embedding at every location of a volume: an atlas"),
+    "index": ("serve.verbs.index", "make an atlas searchable"),
+    "serve": ("serve.verbs.serve", "answer gRPC clients and show the page"),
+    "find": ("serve.verbs.find", "places like this one"),
     "labels": (
-        "serve.verb_labels",
+        "serve.verbs.labels",
         "what places are labelled as: list, import, export, undo, convert",
     ),
-    "probe": ("serve.verb_probe", "teach a structure from a few labels, and map it"),
-    "project": ("serve.verb_project", "a UMAP of the atlas, as a picture and a table"),
-    "evaluate": ("serve.verb_evaluate", "score an encoder on a fixed protocol, beside controls"),
+    "probe": ("serve.verbs.probe", "teach a structure from a few labels, and map it"),
+    "project": ("serve.verbs.project", "a UMAP of the atlas, as a picture and a table"),
+    "evaluate": ("serve.verbs.evaluate", "score an encoder on a fixed protocol, beside controls"),
 }
 
 USAGE = """\

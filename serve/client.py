@@ -10,10 +10,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from embed.errors import RequestError
-from serve import atlas_codec, codec, query_codec
 from serve.access import Access
 from serve.address import parse_address
-from serve.answers import AtlasSummary, CutOutEmbeddings
 from serve.clusters.table import Points
 from serve.hits import SearchResult
 from serve.labelling.calls import LabelCalls
@@ -27,10 +25,12 @@ from serve.pb.voxkin.v1 import (
 )
 from serve.probing.calls import ProbeCalls
 from serve.queries import Filters
-from serve.remote import RemoteAtlas
 from serve.search_calls import SearchCalls
-from serve.status import error_of
-from serve.together import JointResult, find_together
+from serve.searching.remote import RemoteAtlas
+from serve.searching.together import JointResult, find_together
+from serve.wire import atlas_codec, codec, query_codec
+from serve.wire.answers import AtlasSummary, CutOutEmbeddings
+from serve.wire.status import error_of
 
 # Calls that change nothing are asked again when the connection breaks, for about three seconds.
 _RETRIES = {
@@ -139,7 +139,7 @@ class Client(SearchCalls, LabelCalls, ProbeCalls):
         min_separation_nm: float | None = None,
         filters: Filters = Filters(),
     ) -> JointResult:
-        """The `k` places of several atlases most like a place; see `serve.together`.
+        """The `k` places of several atlases most like a place; see `serve.searching.together`.
 
         Each gives up to 10,000 candidates, which are merged here.
 

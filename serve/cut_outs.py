@@ -9,7 +9,7 @@ from embed.dense import embed_cutout
 from embed.errors import DataError, RequestError
 from embed.geometry import Zyx, zyx
 from embed.normaliser import Normaliser
-from serve.answers import CutOutEmbeddings
+from serve.wire.answers import CutOutEmbeddings
 
 # Of a cut-out, per axis: 4,096 embeddings take a tenth of a second on two cores.
 _MOST_CELLS = 16

@@ -7,9 +7,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from embed.geometry import XyzFloat
-from serve import codec
 from serve.catalogue import Catalogue
-from serve.json_answers import json_of
 from serve.metrics import Metrics
 from serve.queries import (
     MAX_BOXES,
@@ -22,6 +20,8 @@ from serve.queries import (
     Query,
     Wish,
 )
+from serve.wire import codec
+from serve.wire.json_answers import json_of
 
 FIND = "/api/atlases/{name}/find"
 

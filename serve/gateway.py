@@ -1,7 +1,7 @@
 """The page and its JSON: the same calls on the same atlases as gRPC, for browsers and curl.
 
 A JSON answer is the message of the gRPC call in protobuf's JSON form (64-bit numbers as strings,
-bytes in base 64), an error is `{"error": message}` with the status of `serve.status`.
+bytes in base 64), an error is `{"error": message}` with the status of `serve.wire.status`.
 """
 
 import dataclasses
@@ -17,16 +17,14 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from embed.errors import NotFoundError, VoxkinError
-from serve import atlas_codec, codec
 from serve.address import is_loopback
-from serve.body_limit import Bounded
 from serve.catalogue import Catalogue
 from serve.clusters.http import add_clusters
-from serve.door import Door
 from serve.find_http import add_find
-from serve.guard import App, OwnNamesOnly
-from serve.http_admission import RELOAD, SESSION, Admitted, page_paths, session_cookie
-from serve.json_answers import json_of
+from serve.gate.body_limit import Bounded
+from serve.gate.door import Door
+from serve.gate.guard import App, OwnNamesOnly
+from serve.gate.http_admission import RELOAD, SESSION, Admitted, page_paths, session_cookie
 from serve.labelling.http import add_labels
 from serve.layers.http import add_layers
 from serve.mapping.http import add_maps
@@ -34,9 +32,11 @@ from serve.metrics import Metrics
 from serve.pb.voxkin.v1 import atlas_pb2
 from serve.point_values import add_point_values
 from serve.probing.http import add_probes
-from serve.status import BUG, http_status_of, message_of
 from serve.thumbnails import Plane
 from serve.viewer import Files, add_viewer, viewer_paths
+from serve.wire import atlas_codec, codec
+from serve.wire.json_answers import json_of
+from serve.wire.status import BUG, http_status_of, message_of
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import uvicorn
 
 from embed.errors import UnavailableError
 from serve.address import Address
-from serve.credentials import Certificates
+from serve.gate.credentials import Certificates
 
 
 def in_use(address: Address, flag: str) -> UnavailableError:

@@ -21,7 +21,7 @@ from serve.indexing.spacing import grown
 from serve.locations import NONE
 from serve.manifest import Manifest, current_manifest
 from serve.removal import allowed_bits, load_removed
-from serve.turns import TURNS
+from serve.searching.turns import TURNS
 
 __all__ = ["Index", "Manifest", "build_index", "open_index"]
 
@@ -106,8 +106,9 @@ class Index:
             vectors: unit length.
             k: how many; at least 1.
             nprobe: lists to read; the manifest's where it is not said.
-            allowed: a bit for each id, as `serve.selection.Selection` holds it: only locations
-                whose bit is set are found, or which stand for one of those; all where it is None.
+            allowed: a bit for each id, as `serve.searching.selection.Selection` holds it: only
+                locations whose bit is set are found, or which stand for one of those; all where it
+                is None.
             compared: how many that its codes propose are compared for the best k, at least k,
                 where `tells_exactly`; k where it is not said.
 

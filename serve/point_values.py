@@ -8,11 +8,11 @@ from fastapi import FastAPI
 from jaxtyping import Float32
 
 from embed.atlas import Atlas
-from serve.aims import aim_of
 from serve.catalogue import Catalogue
 from serve.clusters.clusters import Clusters
 from serve.find_http import Examples
 from serve.queries import Query
+from serve.searching.aims import aim_of
 
 Kind = Literal["similarity", "intensity"]
 
@@ -48,7 +48,7 @@ def similarity_of(atlas: Atlas, clusters: Clusters, query: Query) -> Float32[np.
     """The similarity of every point of a map to a query.
 
     Raises:
-        VoxkinError: as `serve.aims.aim_of` and `load_projection`.
+        VoxkinError: as `serve.searching.aims.aim_of` and `load_projection`.
     """
     return aim_of(atlas, query).scores(clusters.vectors)
 

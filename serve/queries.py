@@ -1,7 +1,7 @@
 """What can be asked for: what places should be like, which may be found, how many, how far apart.
 
-These say what a caller wants and check what needs no atlas; `serve.aims` and `serve.selection` make
-of them what an atlas can be searched by.
+These say what a caller wants and check what needs no atlas; `serve.searching`, its `aims` and
+`selection`, makes of them what an atlas can be searched by.
 """
 
 import dataclasses

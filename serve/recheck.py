@@ -18,13 +18,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from embed.atlas import Atlas
-from serve.aims import aim_of
 from serve.index import Index
 from serve.locations import absent, box_ids, unit
 from serve.metrics import Metrics
 from serve.queries import Query
+from serve.searching.aims import aim_of
+from serve.searching.supplies import IndexSupply
 from serve.served import ServedAtlas
-from serve.supplies import IndexSupply
 
 log = logging.getLogger(__name__)
 

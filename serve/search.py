@@ -12,15 +12,9 @@ from embed.atlas import Atlas
 from embed.geometry import XyzFloat
 from embed.storage import digest_json
 from embed.volume import Volume
-from serve.aims import Aim, Embed, aim_at_vector, aim_of, checked_positions, place_at
-from serve.caller import require_caller
-from serve.candidates import Gathered, Supply, Want, gather
-from serve.gaps import flagged, looking_for_gaps
+from serve.gate.caller import require_caller
 from serve.hits import Hit, Place, SearchResult
 from serve.index import Index
-from serve.pages import next_token, told_before
-from serve.place_rules import PlaceRules
-from serve.place_segments import PlaceSegments
 from serve.queries import (
     MAX_HITS,
     BoxNm,
@@ -31,13 +25,19 @@ from serve.queries import (
     check_threshold,
     checked_separation,
 )
-from serve.refined import refined
-from serve.scan import Scanned, scan
-from serve.selection import FEW, Selection, Selections
-from serve.similarity_map import SimilarityMap, map_similarity
-from serve.supplies import BestSupply, Found, IndexSupply, StoredSupply, first_fetch
-from serve.telling import reason, tell
-from serve.turns import TURNS
+from serve.searching.aims import Aim, Embed, aim_at_vector, aim_of, checked_positions, place_at
+from serve.searching.candidates import Gathered, Supply, Want, gather
+from serve.searching.gaps import flagged, looking_for_gaps
+from serve.searching.pages import next_token, told_before
+from serve.searching.place_rules import PlaceRules
+from serve.searching.place_segments import PlaceSegments
+from serve.searching.refined import refined
+from serve.searching.scan import Scanned, scan
+from serve.searching.selection import FEW, Selection, Selections
+from serve.searching.similarity_map import SimilarityMap, map_similarity
+from serve.searching.supplies import BestSupply, Found, IndexSupply, StoredSupply, first_fetch
+from serve.searching.telling import reason, tell
+from serve.searching.turns import TURNS
 
 __all__ = ["MAX_HITS", "Hit", "Place", "SearchResult", "Searcher"]
 
@@ -176,7 +176,7 @@ class Searcher:
         filters: Filters = Filters(),
         most: int | None = None,
     ) -> Iterator[tuple[Scanned, tuple[Hit, ...]]]:
-        """Every place at least so similar, a shard at a time; see `serve.scan`."""
+        """Every place at least so similar, a shard at a time; see `serve.searching.scan`."""
         check_threshold(at_least)
         aim = aim_of(self.atlas, query, self._embed)
         self._rules.require(filters)
@@ -187,12 +187,12 @@ class Searcher:
             yield part, tell(self.atlas, self._segments, aim, *found, exact=True)
 
     def map_similarity(self, query: Query, box_nm: BoxNm, dtype: str = "uint8") -> SimilarityMap:
-        """How similar every location in a box is; see `serve.similarity_map`."""
+        """How similar every location in a box is; see `serve.searching.similarity_map`."""
         aim, removed = aim_of(self.atlas, query, self._embed), self._index.removed
         return map_similarity(self.atlas, aim, box_nm, dtype, removed)
 
     def place_at(self, nm_xyz: Sequence[float]) -> Place:
-        """See `serve.aims.place_at`."""
+        """See `serve.searching.aims.place_at`."""
         return place_at(self.atlas, nm_xyz)
 
     def supply(

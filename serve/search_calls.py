@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from embed.errors import RequestError
-from serve import codec, query_codec
 from serve.hits import Hit, SearchResult
 from serve.pb.voxkin.v1 import search_pb2, search_pb2_grpc
 from serve.queries import BoxNm, Filters, Query, Wish
-from serve.similarity_map import SimilarityMap
+from serve.searching.similarity_map import SimilarityMap
+from serve.wire import codec, query_codec
 
 
 class SearchCalls:

@@ -16,7 +16,6 @@ from embed.errors import MismatchError, NotFoundError
 from embed.geometry import XyzFloat
 from embed.regions import require_mask
 from embed.volume import Volume
-from serve.answers import AtlasSummary, CutOutEmbeddings
 from serve.clusters.clusters import Clusters
 from serve.clusters.projection import projection_path
 from serve.cut_outs import embed_cut_out
@@ -26,16 +25,17 @@ from serve.jobs import Finished, JobSlot, Step, stepwise
 from serve.layers.layers import Layers
 from serve.manifest import serving_version
 from serve.mapping.apply import MapSummary, apply_probe
-from serve.place_segments import PlaceSegments
 from serve.probes import load_probe
 from serve.probing.atlas_probes import AtlasProbes
 from serve.probing.versions import probe_names
 from serve.queries import BoxNm, Filters, Query, Wish
-from serve.scan import Scanned
 from serve.search import KEPT_BYTES, Searcher
-from serve.similarity_map import SimilarityMap
+from serve.searching.place_segments import PlaceSegments
+from serve.searching.scan import Scanned
+from serve.searching.similarity_map import SimilarityMap
 from serve.summary import summary_of
 from serve.thumbnails import Greys, Plane, Slice, draw_slice, field_of_view_nm
+from serve.wire.answers import AtlasSummary, CutOutEmbeddings
 
 OpenIndex = Callable[[Atlas], Index]
 """Opens the serving index of an atlas: in memory here, or elsewhere."""

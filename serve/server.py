@@ -17,11 +17,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from serve.address import Address, parse_served_address
-from serve.admission import AdmittingInterceptor
 from serve.catalogue import Catalogue
-from serve.codec import MAX_MESSAGE_BYTES
-from serve.credentials import Certificates, TlsFiles
-from serve.door import Door
+from serve.gate.admission import AdmittingInterceptor
+from serve.gate.credentials import Certificates, TlsFiles
+from serve.gate.door import Door
+from serve.gate.tokens import TokenFile
 from serve.gateway import Operations, create_gateway
 from serve.http_port import HttpPort, in_use
 from serve.metrics import Metrics
@@ -29,7 +29,7 @@ from serve.recheck import Rechecks
 from serve.reload import Watcher
 from serve.served import ServedAtlas
 from serve.servicer import SERVICES, add_services
-from serve.tokens import TokenFile
+from serve.wire.codec import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 

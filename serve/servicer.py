@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import grpc
 
-from serve import atlas_codec, codec, query_codec
 from serve.catalogue import Catalogue
 from serve.labelling.servicer import LabelServicer
 from serve.metrics import Metrics
@@ -20,7 +19,8 @@ from serve.pb.voxkin.v1 import (
 )
 from serve.probing.servicer import ProbeServicer
 from serve.recheck import Rechecks
-from serve.status import reports_errors
+from serve.wire import atlas_codec, codec, query_codec
+from serve.wire.status import reports_errors
 
 SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name

@@ -8,8 +8,8 @@ from embed.atlas import Atlas
 from embed.errors import VolumeError
 from embed.formats.source import Source
 from embed.geometry import XyzFloat
-from serve.answers import AtlasSummary, IndexSummary
 from serve.manifest import Manifest
+from serve.wire.answers import AtlasSummary, IndexSummary
 
 T = TypeVar("T")
 

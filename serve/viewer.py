@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from embed.errors import MissingExtraError
-from serve.guard import CLIENT
+from serve.gate.guard import CLIENT
 
 PLOTLY = "/plotly/plotly.min.js"
 STANDIN = "standin.js"

@@ -12,7 +12,7 @@ import pytest
 from embed.samples import PATH
 from embed.volume import open_volume
 from serve.cli import VERBS, main
-from serve.verb_serve import start
+from serve.verbs.serve import start
 from tests.commandline import write_volume
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

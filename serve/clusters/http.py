@@ -8,11 +8,11 @@ from fastapi import FastAPI, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve import atlas_codec
 from serve.catalogue import Catalogue
 from serve.clusters.clusters import Cluster
 from serve.clusters.jobs import ProjectionJobs
-from serve.json_answers import json_of
+from serve.wire import atlas_codec
+from serve.wire.json_answers import json_of
 
 _OF_ATLAS = "/api/atlases/{name}"
 # Asked for under an address that names the map, which changes when that does.

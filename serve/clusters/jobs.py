@@ -10,7 +10,7 @@ from typing import Literal
 from embed.errors import VoxkinError
 from serve.clusters.project import project
 from serve.served import ServedAtlas
-from serve.status import BUG
+from serve.wire.status import BUG
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from embed.atlas import Atlas
 from embed.geometry import XyzFloat
-from serve.suppression import suppress
+from serve.searching.suppression import suppress
 from serve.thumbnails import Plane
 from serve.tiles import FAINT, INK, PAPER, Tiles, font, png_of
 

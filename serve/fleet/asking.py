@@ -7,7 +7,7 @@ from typing import Any
 
 from embed.errors import UnavailableError
 from serve.fleet.slabs import Found, Question, Slab
-from serve.gaps import note_gap
+from serve.searching.gaps import note_gap
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from embed.errors import RequestError
-from serve.codec import position, read_position
 from serve.labelling.classes import ClassSet, LabelClass
 from serve.labelling.label import Changes, Label, Place
 from serve.pb.voxkin.v1 import label_pb2
+from serve.wire.codec import position, read_position
 
 MAX_LABELS = 10_000
 """Labels of one call; more are a file to import."""

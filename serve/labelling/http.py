@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from embed.atlas import Atlas
 from embed.errors import DataError, RequestError, VoxkinError
-from serve.arguments import parse_voxel_size
 from serve.catalogue import Catalogue
 from serve.find_http import Position
 from serve.labelling.classes import MAX_CLASSES, ClassSet, LabelClass
@@ -20,6 +19,7 @@ from serve.labelling.formats import Format, read_content, zipped
 from serve.labelling.importing import has_data, import_labels
 from serve.labelling.label import Label, Place
 from serve.labelling.store import MAX_TOLD, LabelStore
+from serve.verbs.arguments import parse_voxel_size
 
 PAGE_SOURCE = "page"
 """What labels that come by HTTP are said to come from."""

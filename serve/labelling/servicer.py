@@ -6,7 +6,7 @@ from serve.catalogue import Catalogue
 from serve.labelling import codec
 from serve.labelling.store import MAX_TOLD, LabelStore
 from serve.pb.voxkin.v1 import label_pb2, label_pb2_grpc
-from serve.status import reports_errors
+from serve.wire.status import reports_errors
 
 _SOURCE = "gRPC"
 

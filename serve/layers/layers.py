@@ -10,7 +10,6 @@ from embed.atlas import Atlas
 from embed.errors import MismatchError, NotFoundError, VolumeError
 from embed.probe import Probe
 from embed.volume import Volume
-from serve.aims import aim_of
 from serve.clusters.clusters import Clusters
 from serve.labelling.store import LabelStore
 from serve.layers import shaders
@@ -24,6 +23,7 @@ from serve.layers.volume_layer import VolumeLayer
 from serve.mapping.identity import digest_of
 from serve.probes import list_probes, load_probe
 from serve.queries import Query
+from serve.searching.aims import aim_of
 from serve.thumbnails import Greys
 
 Group = Literal["volume", "segmentation", "similarity", "probe", "clusters"]
@@ -119,7 +119,7 @@ class Layers:
         """A layer of the similarity of every location to what is asked for, and its token.
 
         Raises:
-            VoxkinError: as `serve.aims.aim_of`, and where there is no map of this atlas.
+            VoxkinError: as `serve.searching.aims.aim_of`, and where there is no map of this atlas.
         """
         token = self.similar.keep(aim_of(self._atlas, query))
         return token, self.found(f"similarity.{token}")

@@ -9,9 +9,9 @@ from jaxtyping import Float32, UInt8
 from embed.atlas import Atlas
 from embed.errors import NotFoundError
 from embed.storage import digest
-from serve.aims import Aim
 from serve.layers.map_layer import MapLayer
-from serve.similarity_map import coded
+from serve.searching.aims import Aim
+from serve.searching.similarity_map import coded
 
 # Of a few vectors each.
 _MOST = 256

@@ -17,11 +17,11 @@ from embed.atlas import Atlas
 from embed.errors import ConfigError
 from embed.geometry import Box, Zyx, zyx
 from embed.probing.linear import Kind
-from serve.caller import require_caller
-from serve.class_maps import ReadMap
+from serve.gate.caller import require_caller
 from serve.locations import Progress
 from serve.mapping.components import Components, Objects
 from serve.mapping.grids import likeliest
+from serve.searching.class_maps import ReadMap
 
 # Cells that are in memory at once; at least a section.
 _AT_ONCE = 2**22

@@ -7,7 +7,6 @@ from embed.errors import ConfigError
 from embed.geometry import Box
 from embed.probe import Probe
 from embed.storage import digest_json
-from serve.class_maps import open_map
 from serve.layers.probe_layers import class_segments
 from serve.locations import Progress
 from serve.mapping.apply import made_of
@@ -15,6 +14,7 @@ from serve.mapping.grids import CellGrid, MapGrid, VoxelGrid, likeliest
 from serve.mapping.making import finished, making
 from serve.mapping.writers import CHUNK, WRITERS, Format
 from serve.maps import FULL, map_path
+from serve.searching.class_maps import open_map
 
 # Voxels that are made at once, 2 million: with ten classes a tenth of a gigabyte while they are.
 _BLOCK = (2 * CHUNK, 2 * CHUNK, 2 * CHUNK)

@@ -7,8 +7,8 @@ from jaxtyping import Float32, Int, Shaped, UInt8
 
 from embed.atlas import Atlas
 from embed.geometry import Box, Frame, Zyx, zyx, zyx_float
-from serve.class_maps import ReadMap
 from serve.maps import FULL, cell_frame
+from serve.searching.class_maps import ReadMap
 
 Levels = UInt8[np.ndarray, "z y x classes"]
 """Probabilities, 255 for 1; all 0 where there are no data."""

@@ -7,10 +7,10 @@ from typing import Any, Literal
 from fastapi import FastAPI
 
 from serve.catalogue import Catalogue
-from serve.class_maps import open_map
 from serve.mapping.counts import count_classes
 from serve.mapping.segments import SegmentTable, summarise_segments
 from serve.probes import load_probe
+from serve.searching.class_maps import open_map
 from serve.served import ServedAtlas
 
 # Rows that a page shows; the command line writes them all.

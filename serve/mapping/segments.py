@@ -11,10 +11,10 @@ from jaxtyping import Float32, Float64, Int, UInt64
 from embed.atlas import Atlas
 from embed.errors import ConfigError
 from embed.geometry import Box, Zyx, zyx
-from serve.caller import require_caller
-from serve.class_maps import ReadMap
+from serve.gate.caller import require_caller
 from serve.locations import Progress
-from serve.place_segments import PlaceSegments
+from serve.searching.class_maps import ReadMap
+from serve.searching.place_segments import PlaceSegments
 
 # Locations around one that count for it: a ball of 9 steps across each way, and a minute for each
 # ten million locations.

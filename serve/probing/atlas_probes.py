@@ -15,7 +15,6 @@ from embed.atlas import Atlas
 from embed.errors import NotFoundError, RequestError, VoxkinError
 from embed.geometry import XyzFloat
 from embed.probe import Probe
-from serve.answers import PlaceProbabilities, ProbeSummary
 from serve.labelling.store import LabelStore
 from serve.labels import LabelTable
 from serve.locations import Locations, locations_of
@@ -30,6 +29,7 @@ from serve.probes import (
 from serve.probing.suggestions import Pool, Suggestion, Wish, suggest
 from serve.probing.versions import version_files
 from serve.thumbnails import field_of_view_nm
+from serve.wire.answers import PlaceProbabilities, ProbeSummary
 
 
 class AtlasProbes:

@@ -3,8 +3,6 @@
 import contextlib
 from collections.abc import Generator, Sequence
 
-from serve import atlas_codec
-from serve.answers import ProbeSummary
 from serve.jobs import Finished, Step
 from serve.labels import LabelTable
 from serve.mapping.apply import MapSummary
@@ -12,6 +10,8 @@ from serve.pb.voxkin.v1 import probe_pb2, probe_pb2_grpc
 from serve.probes import Teaching
 from serve.probing import codec
 from serve.probing.suggestions import Suggestion, Wish
+from serve.wire import atlas_codec
+from serve.wire.answers import ProbeSummary
 
 
 class ProbeCalls:

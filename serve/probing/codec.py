@@ -8,12 +8,12 @@ from embed.probing.class_prior import Wish as PriorWish
 from embed.probing.learning_curve import CurvePoint
 from embed.probing.linear import Kind
 from embed.probing.scores import Scores
-from serve.answers import ProbeSummary
-from serve.codec import position, read_position
 from serve.pb.voxkin.v1 import probe_pb2
 from serve.probes import Teaching
 from serve.probing import suggestions
 from serve.probing.suggestions import Suggestion
+from serve.wire.answers import ProbeSummary
+from serve.wire.codec import position, read_position
 
 Word = TypeVar("Word", bound=str)
 

@@ -7,10 +7,10 @@ from fastapi import FastAPI, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.answers import ProbeSummary
 from serve.catalogue import Catalogue
 from serve.probes import Teaching
 from serve.probing.suggestions import Kind, Suggestion, Wish
+from serve.wire.answers import ProbeSummary
 
 _MAX_SETS = 20
 

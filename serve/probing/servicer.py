@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import grpc
 
-from serve import atlas_codec
 from serve.catalogue import Catalogue
 from serve.pb.voxkin.v1 import probe_pb2, probe_pb2_grpc
 from serve.probing import codec
-from serve.status import reports_errors
+from serve.wire import atlas_codec
+from serve.wire.status import reports_errors
 
 
 class ProbeServicer(probe_pb2_grpc.ProbeServiceServicer):

@@ -56,8 +56,8 @@ from embed.samples import PATH
 from embed.volume import open_volume
 from serve.index import Index, build_index, open_index
 from serve.locations import Locations
-from serve.refined import refined
 from serve.search import KEPT_BYTES, Searcher
+from serve.searching.refined import refined
 from tests.benchmarks import rivals, spread, synthetic
 from tests.benchmarks.building import built
 from tests.benchmarks.jobs import pretrained

@@ -32,7 +32,6 @@ from google.protobuf.message_factory import GetMessageClass
 
 from embed.volume import open_volume
 from serve.client import Client
-from serve.codec import MAX_MESSAGE_BYTES
 from serve.labelling.classes import ClassSet, with_more
 from serve.labelling.store import LabelStore
 from serve.labels import LabelTable
@@ -40,6 +39,7 @@ from serve.mapping.apply import apply_probe
 from serve.probes import train_atlas_probe
 from serve.served import ServedAtlas
 from serve.server import start_server
+from serve.wire.codec import MAX_MESSAGE_BYTES
 from tests.benchmarks.random_messages import STRINGS, RandomMessages
 from tests.labelled import write_volume
 from tests.serve.brute import write_segmentation

@@ -24,11 +24,11 @@ import grpc
 
 from serve.access import Access
 from serve.address import parse_address
-from serve.credentials import TlsFiles
+from serve.gate.credentials import TlsFiles
+from serve.gate.quota import Limits
+from serve.gate.tokens import Grant, digest_of, line_of
 from serve.pb.voxkin.v1 import atlas_pb2, atlas_pb2_grpc
-from serve.quota import Limits
 from serve.server import Settings, settle, start_server
-from serve.tokens import Grant, digest_of, line_of
 from tests.certificates import Authority
 
 CLIENTS = 32

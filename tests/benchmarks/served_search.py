@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from serve import query_codec
 from serve.access import Access
 from serve.address import parse_address
+from serve.gate.quota import Limits
+from serve.gate.tokens import Grant, digest_of, line_of
 from serve.pb.voxkin.v1 import search_pb2_grpc
 from serve.queries import Query, Wish
-from serve.quota import Limits
 from serve.served import ServedAtlas
-from serve.tokens import Grant, digest_of, line_of
+from serve.wire import query_codec
 from tests.benchmarks.timing import cpu_s
 from tests.certificates import Authority
 

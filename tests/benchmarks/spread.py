@@ -10,7 +10,7 @@ from serve.indexing.sweep import TIE
 from serve.locations import Locations, shard_locations
 from serve.queries import Filters, Query, Wish
 from serve.search import Searcher
-from serve.suppression import suppress
+from serve.searching.suppression import suppress
 from tests.benchmarks.timing import in_turn
 
 NEAREST = 10

@@ -6,8 +6,8 @@ They are for a server of one atlas, "small", as `tests.served` makes it.
 import grpc
 import numpy as np
 
-from serve import codec
 from serve.pb.voxkin.v1 import atlas_pb2, probe_pb2, search_pb2, types_pb2
+from serve.wire import codec
 from tests.served import INSIDE
 
 Code = grpc.StatusCode

@@ -1,4 +1,4 @@
-"""Tests of serve/admission.py and door.py: who is let in by gRPC, over TLS, and who is not."""
+"""Tests of serve/gate/admission.py and door.py: who is let in by gRPC, over TLS, and who is not."""
 
 import ssl
 import threading
@@ -14,8 +14,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from embed.errors import ForbiddenError, QuotaError, UnauthenticatedError
 from serve.access import Access
-from serve.admission import scope_of
 from serve.client import Client
+from serve.gate.admission import scope_of
 from serve.labelling.classes import ClassSet
 from serve.labelling.label import Place
 from serve.labels import LabelTable

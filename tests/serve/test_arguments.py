@@ -1,10 +1,10 @@
-"""Tests of serve/arguments.py: how words become arguments, and what help says of them."""
+"""Tests of serve/verbs/arguments.py: how words become arguments, and what help says of them."""
 
 import pytest
 
 from embed.errors import ConfigError
 from embed.geometry import Box
-from serve.arguments import (
+from serve.verbs.arguments import (
     Axes,
     Count,
     Flag,

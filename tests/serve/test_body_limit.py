@@ -1,9 +1,9 @@
-"""Tests of serve/body_limit.py, over a real HTTP port."""
+"""Tests of serve/gate/body_limit.py, over a real HTTP port."""
 
 import httpx
 import pytest
 
-from serve.body_limit import MAX_BODY
+from serve.gate.body_limit import MAX_BODY
 from serve.index import build_index
 from serve.served import ServedAtlas
 from serve.server import start_server

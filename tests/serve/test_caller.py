@@ -1,13 +1,13 @@
-"""Tests of serve/caller.py: work ends when nobody waits for it."""
+"""Tests of serve/gate/caller.py: work ends when nobody waits for it."""
 
 import contextvars
 
 import numpy as np
 import pytest
 
-import serve.similarity_map
+import serve.searching.similarity_map
 from embed.errors import UnavailableError
-from serve.caller import Waiting, require_caller
+from serve.gate.caller import Waiting, require_caller
 from serve.queries import Query
 from serve.search import Searcher
 
@@ -37,7 +37,7 @@ def test_without_a_caller_work_goes_on():
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK.keys())
 def test_long_work_ends_between_its_parts_when_the_caller_has_gone(atlas, index, monkeypatch, work):
-    monkeypatch.setattr(serve.similarity_map, "_AT_ONCE", 100)
+    monkeypatch.setattr(serve.searching.similarity_map, "_AT_ONCE", 100)
     caller = Impatient(2)
 
     with pytest.raises(UnavailableError, match="has gone"), Waiting(caller):

@@ -1,4 +1,4 @@
-"""Tests of serve/calls.py: how calls are counted, and what becomes of those that are none."""
+"""Tests of serve/gate/calls.py: how calls are counted, and what becomes of those that are none."""
 
 import re
 import urllib.request

@@ -1,4 +1,4 @@
-"""Tests of serve/codec.py and serve/atlas_codec.py: what goes in comes out, the rest is refused."""
+"""Tests of serve/wire: codec.py and atlas_codec.py: what goes in comes out, the rest is refused."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from embed.errors import RequestError
-from serve import atlas_codec, codec
-from serve.answers import AtlasSummary, CutOutEmbeddings, IndexSummary
 from serve.clusters.table import Points
 from serve.jobs import Finished, Step
 from serve.labels import LabelTable
 from serve.mapping.apply import MapSummary
 from serve.pb.voxkin.v1 import probe_pb2, types_pb2
 from serve.search import Hit, SearchResult
+from serve.wire import atlas_codec, codec
+from serve.wire.answers import AtlasSummary, CutOutEmbeddings, IndexSummary
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 floats32 = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -1,4 +1,4 @@
-"""Tests of serve/console.py: what goes to stdout, what to stderr, and how much of it."""
+"""Tests of serve/verbs/console.py: what goes to stdout, what to stderr, and how much of it."""
 
 import io
 import json
@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from embed.errors import StorageError
-from serve import console
-from serve.console import (
+from serve.verbs import console
+from serve.verbs.console import (
     note,
     plain_table,
     print_json,

@@ -1,4 +1,4 @@
-"""Tests of serve/credentials.py and access.py: certificates that are refused, and renewed ones."""
+"""Tests of serve/gate/credentials.py and access.py: certificates refused, and renewed."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ from embed.errors import ConfigError, UnavailableError
 from serve.access import Access
 from serve.address import Address
 from serve.client import Client
-from serve.credentials import Certificates, TlsFiles
-from serve.quota import Limits
+from serve.gate.credentials import Certificates, TlsFiles
+from serve.gate.quota import Limits
+from serve.gate.tokens import Grant, digest_of, line_of, make_token
 from serve.server import Settings, start_server
-from serve.tokens import Grant, digest_of, line_of, make_token
 from tests.certificates import Authority
 from tests.served import make_served
 

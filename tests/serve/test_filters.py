@@ -1,4 +1,4 @@
-"""Tests of serve/selection.py and serve/place_segments.py: filters keep recall, and say why not."""
+"""Tests of searching/selection.py and place_segments.py: filters keep recall, and say why not."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import serve.search
-import serve.selection
+import serve.searching.selection
 from embed.errors import DataError, RequestError
 from serve.index import build_index, open_index
 from serve.queries import Filters, Query, Wish
@@ -97,9 +97,11 @@ def test_filtered_hits_are_those_of_brute_force(searchers, which, seed, k, separ
 
     with pytest.MonkeyPatch.context() as patch:
         if which in ("grid by the index", "lists"):  # and not from the store
-            patch.setattr(serve.selection, "FEW", 0)
+            patch.setattr(serve.searching.selection, "FEW", 0)
             patch.setattr(serve.search, "FEW", 0)
-            searcher._selections = serve.selection.Selections(searcher.atlas, searcher._rules)
+            searcher._selections = serve.searching.selection.Selections(
+                searcher.atlas, searcher._rules
+            )
         result = searcher.find(Query(like=(query,)), Wish(k, separation, filters, per_segment=most))
 
     ids, vectors, positions = everything(searcher.atlas)
@@ -139,7 +141,7 @@ def test_a_box_of_a_thousandth_of_an_atlas_is_searched_exactly_whatever_the_inde
 
 
 def test_a_larger_box_is_refilled_until_there_are_enough(tmp_path, monkeypatch):
-    monkeypatch.setattr(serve.selection, "FEW", 0)
+    monkeypatch.setattr(serve.searching.selection, "FEW", 0)
     atlas = make_atlas(tmp_path / "a", (16, 16, 16), seed=3)
     manifest = build_index(atlas, factory="IVF32,Flat")
     path = atlas.path / "index" / manifest.version / "manifest.json"
@@ -252,7 +254,7 @@ def test_a_segmentation_of_fractions_is_refused(atlas, index, segmentation):
 
 
 def test_segments_of_too_many_locations_are_refused(searchers, monkeypatch):
-    monkeypatch.setattr(serve.selection, "MOST_LOOKED_UP", 100)
+    monkeypatch.setattr(serve.searching.selection, "MOST_LOOKED_UP", 100)
 
     with pytest.raises(RequestError, match=r"2,688 locations .* at most 100: ask for boxes"):
         searchers["grid"].find(

@@ -10,10 +10,10 @@ import pytest
 from google.protobuf import json_format
 from PIL import Image
 
-from serve import codec
 from serve.gateway import PAGE
 from serve.pb.voxkin.v1 import atlas_pb2, search_pb2
 from serve.server import start_server
+from serve.wire import codec
 from tests.served import INSIDE, make_served
 
 HERE = dict(zip("xyz", INSIDE, strict=True))

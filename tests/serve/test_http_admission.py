@@ -1,4 +1,4 @@
-"""Tests of serve/http_admission.py: the page and its JSON where the server asks for a token."""
+"""Tests of serve/gate/http_admission.py: the page where the server asks for a token."""
 
 import json
 import ssl
@@ -7,11 +7,11 @@ import threading
 import httpx
 import pytest
 
-from serve.credentials import TlsFiles
+from serve.gate.credentials import TlsFiles
+from serve.gate.quota import Limits
+from serve.gate.tokens import Grant, digest_of, line_of, make_token
 from serve.gateway import PAGE
-from serve.quota import Limits
 from serve.server import Settings, start_server
-from serve.tokens import Grant, digest_of, line_of, make_token
 from tests.certificates import Authority
 from tests.served import INSIDE, make_served
 

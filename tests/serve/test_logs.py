@@ -1,4 +1,4 @@
-"""Tests of serve/logs.py: what is logged of a call, and what never is."""
+"""Tests of serve/gate/logs.py: what is logged of a call, and what never is."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from embed.errors import RequestError
 from serve.client import Client
-from serve.logs import JsonFormatter, calls, log_as_json
+from serve.gate.logs import JsonFormatter, calls, log_as_json
 from serve.server import start_server
 from tests.served import INSIDE, make_served
 

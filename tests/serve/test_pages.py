@@ -1,13 +1,13 @@
-"""Tests of serve/pages.py: one list cut up, nothing told twice and nothing left out."""
+"""Tests of serve/searching/pages.py: one list cut up, nothing told twice and nothing left out."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-import serve.pages
 import serve.search
-import serve.telling
+import serve.searching.pages
+import serve.searching.telling
 from embed.errors import MismatchError, RequestError
 from serve.index import build_index, open_index
 from serve.queries import Filters, Query, Wish
@@ -83,7 +83,7 @@ def test_a_page_of_another_search_or_index_or_of_nothing_is_refused(searcher, tm
 
 
 def test_pages_end_at_ten_thousand_hits_and_say_so(searcher, monkeypatch):
-    for module in (serve.pages, serve.telling, serve.search):
+    for module in (serve.searching.pages, serve.searching.telling, serve.search):
         monkeypatch.setattr(module, "MAX_HITS", 12)
     query = Query(like=(np.ones(16),))
     first = searcher.find(query, Wish(8, 0))

@@ -1,15 +1,14 @@
-"""Tests of serve/place_rules.py and serve/class_maps.py: filters by masks and classes of maps."""
+"""Tests of searching/place_rules.py and class_maps.py: filters by masks and classes of maps."""
 
 import shutil
 
 import numpy as np
 import pytest
 
-import serve.selection
+import serve.searching.selection
 from embed.atlas import Atlas
 from embed.errors import DataError, MismatchError, NotFoundError, RequestError
 from embed.volume import open_volume
-from serve.class_maps import open_map
 from serve.index import build_index, open_index
 from serve.labels import LabelTable
 from serve.mapping.apply import apply_probe
@@ -17,6 +16,7 @@ from serve.maps import map_path
 from serve.probes import Teaching, load_probe, train_atlas_probe
 from serve.queries import ClassFilter, Filters, Query, Wish
 from serve.search import Searcher
+from serve.searching.class_maps import open_map
 from tests.atlases import make_atlas, make_given_atlas
 from tests.labelled import write_volume
 from tests.serve.brute import everything, greedy
@@ -75,7 +75,7 @@ def test_hits_lie_in_the_mask_and_are_those_of_brute_force(
     atlases, mask, which, by_index, monkeypatch
 ):
     if by_index:
-        monkeypatch.setattr(serve.selection, "FEW", 0)
+        monkeypatch.setattr(serve.searching.selection, "FEW", 0)
     atlas = atlases[which]
 
     found = searcher_of(atlas, mask).find(

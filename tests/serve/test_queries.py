@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import serve.search
-import serve.supplies
+import serve.searching.supplies
 from embed.errors import DataError, NotFoundError, OutOfBoundsError, RequestError
 from serve.index import build_index, open_index
 from serve.labels import LabelTable
@@ -86,7 +86,7 @@ def test_examples_find_what_brute_force_finds(
     with pytest.MonkeyPatch.context() as patch:
         if from_index:
             patch.setattr(serve.search, "FEW", 0)
-            patch.setattr(serve.supplies, "FIRST_FETCH", 50)
+            patch.setattr(serve.searching.supplies, "FIRST_FETCH", 50)
         result = searcher.find(query, Wish(k, separation))
 
     ids, vectors, positions = everything(searcher.atlas)

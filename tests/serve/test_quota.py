@@ -1,11 +1,11 @@
-"""Tests of serve/quota.py, with a clock that is set by hand."""
+"""Tests of serve/gate/quota.py, with a clock that is set by hand."""
 
 import contextlib
 
 import pytest
 
 from embed.errors import ConfigError, QuotaError
-from serve.quota import Allowance, Allowances, Limits
+from serve.gate.quota import Allowance, Allowances, Limits
 
 
 class Clock:

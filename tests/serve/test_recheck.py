@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import serve.recheck
-import serve.supplies
+import serve.searching.supplies
 from serve.client import Client
 from serve.index import build_index, open_index
 from serve.metrics import Metrics
@@ -37,13 +37,13 @@ def made(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
     """Searches fetch few, so that they read few lists."""
-    monkeypatch.setattr(serve.supplies, "FIRST_FETCH", 10)
+    monkeypatch.setattr(serve.searching.supplies, "FIRST_FETCH", 10)
 
 
 def true_recall(atlas, index, vector):
     ids, vectors, _ = everything(atlas)
     truth = ids[np.argsort(-(vectors @ vector))[:AMONG]]
-    supply = serve.supplies.IndexSupply(atlas, index, vector, AMONG, "")
+    supply = serve.searching.supplies.IndexSupply(atlas, index, vector, AMONG, "")
     return np.isin(truth, supply.batch.ids[:AMONG]).mean()
 
 

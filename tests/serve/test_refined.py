@@ -1,4 +1,4 @@
-"""Tests of serve/refined.py."""
+"""Tests of serve/searching/refined.py."""
 
 import faiss
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from embed.atlas import Atlas
 from serve.index import build_index, open_index
 from serve.locations import similarities
-from serve.refined import refined
+from serve.searching.refined import refined
 from tests.atlases import make_atlas
 
 MUCH = 2**30

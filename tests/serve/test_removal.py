@@ -6,10 +6,10 @@ import pytest
 from embed.errors import DataError, NotFoundError, RequestError
 from serve.index import build_index, open_index
 from serve.manifest import index_root
-from serve.place_boxes import ids_in_boxes
 from serve.queries import Filters, Query, Wish
 from serve.removal import allowed_bits, remove, restore
 from serve.search import Searcher
+from serve.verbs.place_boxes import ids_in_boxes
 from serve.versions import roll_back
 from tests.atlases import make_atlas
 from tests.serve.brute import everything

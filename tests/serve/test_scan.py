@@ -1,10 +1,10 @@
-"""Tests of serve/scan.py and serve/similarity_map.py: every location, as list or volume."""
+"""Tests of serve/searching: scan.py and similarity_map.py: every location, as list or volume."""
 
 import numpy as np
 import pytest
 
-import serve.scan
-import serve.similarity_map
+import serve.searching.scan
+import serve.searching.similarity_map
 from embed.errors import DataError, OutOfBoundsError, RequestError
 from serve.index import open_index
 from serve.queries import Filters, Query
@@ -28,7 +28,7 @@ def searcher(atlas, index, tmp_path_factory):
 def test_everything_above_a_similarity_is_found_in_the_order_of_the_store(
     searcher, monkeypatch, filters, at_least
 ):
-    monkeypatch.setattr(serve.scan, "AT_ONCE", 37)
+    monkeypatch.setattr(serve.searching.scan, "AT_ONCE", 37)
     query = Query(like_nm_xyz=(PLACE,))
 
     parts = list(searcher.find_all(query, at_least, filters))
@@ -51,7 +51,7 @@ def test_everything_above_a_similarity_is_found_in_the_order_of_the_store(
 
 @pytest.mark.parametrize("most", [1, 36, 37, 300])
 def test_no_more_are_told_than_asked_for_and_the_last_part_says_so(searcher, monkeypatch, most):
-    monkeypatch.setattr(serve.scan, "AT_ONCE", 37)
+    monkeypatch.setattr(serve.searching.scan, "AT_ONCE", 37)
     query = Query(like_nm_xyz=(PLACE,))
     whole = [hit for _, some in searcher.find_all(query, 0.2) for hit in some]
 
@@ -100,7 +100,7 @@ def test_a_similarity_that_is_no_number_and_segments_unknown_are_refused(atlas, 
 def test_a_map_holds_the_similarity_of_every_location_in_the_box(
     searcher, monkeypatch, at_once, dtype, error
 ):
-    monkeypatch.setattr(serve.similarity_map, "_AT_ONCE", at_once)
+    monkeypatch.setattr(serve.searching.similarity_map, "_AT_ONCE", at_once)
     atlas = searcher.atlas
 
     found = searcher.map_similarity(Query(like_nm_xyz=(PLACE,)), BOX, dtype)
@@ -143,6 +143,6 @@ def test_maps_that_cannot_be_made_are_refused(searcher, given, monkeypatch):
         searcher.map_similarity(query, BOX, "int8")
     with pytest.raises(RequestError, match="given places"):
         Searcher(given, open_index(given)).map_similarity(query, BOX)
-    monkeypatch.setattr(serve.similarity_map, "MOST", 100)
+    monkeypatch.setattr(serve.searching.similarity_map, "MOST", 100)
     with pytest.raises(RequestError, match="at most 100: ask for parts"):
         searcher.map_similarity(query, BOX)

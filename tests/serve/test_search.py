@@ -1,4 +1,4 @@
-"""Tests of serve/search.py and serve/voids.py."""
+"""Tests of serve/search.py and serve/searching/voids.py."""
 
 import dataclasses
 import itertools
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import serve.supplies
+import serve.searching.supplies
 from embed.errors import DataError, OutOfBoundsError, RequestError
 from serve.index import build_index, open_index
 from serve.locations import shard_locations
@@ -154,7 +154,7 @@ def test_a_short_list_comes_with_its_reason_and_only_after_looking_at_everything
 
 
 def test_a_search_that_gives_up_says_how_far_it_looked(searcher, monkeypatch):
-    monkeypatch.setattr(serve.supplies, "MAX_FETCH", 1500)
+    monkeypatch.setattr(serve.searching.supplies, "MAX_FETCH", 1500)
 
     result = searcher.find_like(np.ones(16), 375, 100)
 

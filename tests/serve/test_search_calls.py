@@ -1,4 +1,4 @@
-"""Tests of serve/search_calls.py and serve/query_codec.py: over the wire as in process."""
+"""Tests of serve/search_calls.py and serve/wire/query_codec.py: over the wire as in process."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Tests of serve/serve_arguments.py, and of the masks that `voxkin serve` is started with."""
+"""Tests of serve/verbs/serve_arguments.py, and of the masks that `voxkin serve` is started with."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from embed.errors import ConfigError, MismatchError
 from serve.client import Client
 from serve.queries import Filters, Query, Wish
-from serve.serve_arguments import RunFlags, parse_masks
-from serve.verb_serve import start
+from serve.verbs.serve import start
+from serve.verbs.serve_arguments import RunFlags, parse_masks
 from tests.labelled import write_volume
 
 ANY = "127.0.0.1:0"

@@ -17,11 +17,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from embed.errors import ConfigError, UnavailableError
-from serve import codec
 from serve.client import Client
 from serve.pb.voxkin.v1 import search_pb2, search_pb2_grpc, types_pb2
 from serve.server import _make_health, start_server
 from serve.servicer import SERVICES
+from serve.wire import codec
 from tests.served import is_refused, make_served
 
 ANY = "127.0.0.1:0"

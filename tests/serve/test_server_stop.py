@@ -10,11 +10,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from embed.errors import UnavailableError
-from serve import codec
 from serve.client import Client
 from serve.jobs import Step
 from serve.pb.voxkin.v1 import probe_pb2, probe_pb2_grpc, search_pb2, search_pb2_grpc
 from serve.server import start_server
+from serve.wire import codec
 from tests.served import INSIDE, is_refused, make_served
 
 ANY = "127.0.0.1:0"

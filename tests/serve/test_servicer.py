@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from embed.geometry import Box
-from serve import codec
 from serve.catalogue import Catalogue
 from serve.metrics import Metrics
 from serve.pb.voxkin.v1 import (
@@ -24,6 +23,7 @@ from serve.probing.servicer import ProbeServicer
 from serve.recheck import Rechecks
 from serve.server import start_server
 from serve.servicer import AtlasServicer, SearchServicer
+from serve.wire import codec
 from tests.atlases import FOV, STRIDE
 from tests.serve.hostile import HOSTILE
 from tests.served import INSIDE, make_served

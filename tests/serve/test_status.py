@@ -1,4 +1,4 @@
-"""Tests of serve/status.py, over a real gRPC server that raises what it is told to."""
+"""Tests of serve/wire/status.py, over a real gRPC server that raises what it is told to."""
 
 import inspect
 import logging
@@ -9,7 +9,7 @@ import pytest
 
 from embed import errors
 from embed.errors import VoxkinError
-from serve.status import (
+from serve.wire.status import (
     BUG,
     CODES,
     code_of,

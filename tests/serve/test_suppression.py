@@ -1,12 +1,12 @@
-"""Tests of serve/suppression.py against a plain loop."""
+"""Tests of serve/searching/suppression.py against a plain loop."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import serve.suppression
-from serve.suppression import suppress
+import serve.searching.suppression
+from serve.searching.suppression import suppress
 
 
 def _plain(points, limit, separation, excluded, groups, most):
@@ -36,7 +36,7 @@ def test_it_keeps_what_a_plain_loop_keeps(count, limit, separation, block, most,
     groups = rng.integers(-1, 5, count)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(serve.suppression, "_BLOCK", block)
+        patch.setattr(serve.searching.suppression, "_BLOCK", block)
         kept = suppress(points, limit, separation, excluded, groups, most)
 
     assert kept.tolist() == _plain(points, limit, separation, excluded, groups, most)

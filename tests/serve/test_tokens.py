@@ -1,4 +1,4 @@
-"""Tests of serve/tokens.py: what a token file may say, and who is let in by it."""
+"""Tests of serve/gate/tokens.py: what a token file may say, and who is let in by it."""
 
 import logging
 import os
@@ -6,8 +6,8 @@ import os
 import pytest
 
 from embed.errors import ConfigError, ForbiddenError, UnauthenticatedError
-from serve.quota import Limits
-from serve.tokens import Grant, TokenFile, digest_of, line_of, make_token, read_tokens
+from serve.gate.quota import Limits
+from serve.gate.tokens import Grant, TokenFile, digest_of, line_of, make_token, read_tokens
 
 SECRET, OTHER = f"vox_{'a' * 43}", f"vox_{'b' * 43}"
 HASH = f"sha256:{digest_of(SECRET).hex()}"

@@ -10,7 +10,7 @@ import pytest
 from serve import search
 from serve.index import build_index, open_index
 from serve.search import Searcher
-from serve.turns import TURNS, Turns
+from serve.searching.turns import TURNS, Turns
 from tests.atlases import make_atlas
 
 LONG_S = 30.0

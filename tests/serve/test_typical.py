@@ -1,4 +1,4 @@
-"""Tests of serve/typical.py, and of searches for what sets examples apart from what is typical."""
+"""Tests of serve/searching/typical.py, and of what sets examples apart from that."""
 
 import gc
 import weakref
@@ -13,7 +13,7 @@ from embed.atlas import Atlas
 from serve.index import build_index, open_index
 from serve.queries import Query, Wish
 from serve.search import Searcher
-from serve.typical import typical_of
+from serve.searching.typical import typical_of
 from tests.atlases import make_atlas
 from tests.serve.brute import everything, greedy
 

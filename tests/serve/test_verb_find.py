@@ -1,4 +1,4 @@
-"""Tests of serve/verb_find.py and serve/find_arguments.py: searches from the command line."""
+"""Tests of serve/verbs: find.py and find_arguments.py: searches from the command line."""
 
 import json
 

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from serve.guard import CLIENT, PLOT
+from serve.gate.guard import CLIENT, PLOT
 from serve.server import start_server
 from serve.viewer import PLOTLY, STANDIN, viewer_paths
 from tests.served import make_served

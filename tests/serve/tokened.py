@@ -1,9 +1,9 @@
 """Settings of a server that asks for TLS and a token, and the tokens that it knows."""
 
-from serve.credentials import TlsFiles
-from serve.quota import Limits
+from serve.gate.credentials import TlsFiles
+from serve.gate.quota import Limits
+from serve.gate.tokens import SCOPES, Grant, digest_of, line_of, make_token
 from serve.server import Settings
-from serve.tokens import SCOPES, Grant, digest_of, line_of, make_token
 
 TOKENS = {scope: make_token() for scope in SCOPES}
 LIMITED = {

@@ -14,12 +14,12 @@ from PIL import Image
 import serve.clusters.project
 from embed.atlas import Atlas
 from embed.errors import IncompleteError
-from serve import atlas_codec
 from serve.clusters.projection import load_projection
 from serve.index import build_index
 from serve.pb.voxkin.v1 import atlas_pb2
 from serve.served import ServedAtlas
 from serve.server import start_server
+from serve.wire import atlas_codec
 from tests.laid_out import by_kind
 
 

@@ -8,17 +8,17 @@ import pytest
 
 from embed.engines.engine import Failure
 from embed.errors import ConfigError, DataError, UnavailableError
-from serve.codec import read_search_result, search_result
 from serve.fleet import job
 from serve.fleet.build import build_slabs
 from serve.fleet.slabs import Found, InSlabs, Slab, cut_in_slabs
-from serve.gaps import flagged, looking_for_gaps, note_gap
 from serve.hits import Hit, SearchResult
 from serve.index import build_index, open_index
 from serve.manifest import current_manifest, index_root
 from serve.removal import remove, restore
 from serve.search import Searcher
+from serve.searching.gaps import flagged, looking_for_gaps, note_gap
 from serve.versions import roll_back
+from serve.wire.codec import read_search_result, search_result
 from tests.atlases import make_atlas
 from tests.served import INSIDE
 

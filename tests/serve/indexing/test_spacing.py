@@ -95,7 +95,7 @@ def test_when_all_are_asked_for_all_are_found_and_no_voids(sparse):
 
 def test_a_filter_holds_for_neighbours_too(sparse, monkeypatch):
     atlas, index = sparse
-    monkeypatch.setattr("serve.selection.FEW", 10)
+    monkeypatch.setattr("serve.searching.selection.FEW", 10)
     ids, vectors, places = everything(atlas)
     box = ((140, 140, 200), (360, 380, 700))
     inside = ((places >= box[0]) & (places < box[1])).all(axis=1)

@@ -7,12 +7,12 @@ import zipfile
 import httpx
 import pytest
 
-from serve.credentials import TlsFiles
+from serve.gate.credentials import TlsFiles
+from serve.gate.quota import Limits
+from serve.gate.tokens import Grant, digest_of, line_of, make_token
 from serve.labelling.formats import read_content, read_file
 from serve.labelling.store import FILE, LabelStore
-from serve.quota import Limits
 from serve.server import Settings, start_server
-from serve.tokens import Grant, digest_of, line_of, make_token
 from tests.certificates import Authority
 from tests.served import INSIDE
 

@@ -1,4 +1,4 @@
-"""Maps that say what a test wants them to, as `serve.class_maps` reads them."""
+"""Maps that say what a test wants them to, as `serve.searching.class_maps` reads them."""
 
 import numpy as np
 

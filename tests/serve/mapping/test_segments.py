@@ -5,7 +5,7 @@ import pytest
 
 from embed.errors import ConfigError, DataError
 from serve.mapping.segments import summarise_segments
-from serve.place_segments import PlaceSegments
+from serve.searching.place_segments import PlaceSegments
 from tests.serve.mapping.maps import FixedMap
 
 CLASSES = ("axon", "mito")

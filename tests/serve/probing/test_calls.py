@@ -7,13 +7,13 @@ import pytest
 from embed.errors import ConfigError, NotFoundError, RequestError
 from embed.probing.learning_curve import CurvePoint
 from embed.probing.scores import Scores
-from serve.answers import ProbeSummary
 from serve.client import Client
 from serve.pb.voxkin.v1 import probe_pb2
 from serve.probes import Teaching
 from serve.probing import codec
 from serve.probing.suggestions import Wish
 from serve.server import start_server
+from serve.wire.answers import ProbeSummary
 from tests.serve.probing.conftest import signs
 
 SUMMARY = ProbeSummary(

@@ -12,8 +12,8 @@ from embed.config import load_preset
 from embed.geometry import Box
 from embed.samples import PATH
 from embed.volume import open_volume
-from serve.demo import PLACES, prepare, show
-from serve.verb_serve import start
+from serve.verbs.demo import PLACES, prepare, show
+from serve.verbs.serve import start
 from tests.commandline import files
 
 CORNER = Box((0, 0, 0), (40, 48, 56))

@@ -4,7 +4,7 @@ import pytest
 
 from embed.errors import ConfigError
 from serve.fleet.fleet import FleetSettings
-from serve.serve_arguments import FleetFlags
+from serve.verbs.serve_arguments import FleetFlags
 from tests.atlases import make_atlas
 
 

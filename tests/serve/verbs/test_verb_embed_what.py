@@ -211,7 +211,7 @@ def test_metrics_are_served_while_it_runs_and_not_after(voxkin, run, volume, tmp
         with urllib.request.urlopen(address) as answer:
             seen.append(answer.read().decode())
 
-    from serve import embed_telling
+    from serve.verbs import embed_telling
 
     add = embed_telling._State.add
     monkeypatch.setattr(embed_telling._State, "add", look)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from serve.verb_serve import start
+from serve.verbs.serve import start
 
 AT = "235,215,175"
 MANY = ("--at", AT, "-k", 1000, "--min-separation", 0)

@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from embed.checkpoint import FILE, load_encoder, random_like, save_encoder
 from embed.errors import UnavailableError
-from serve import verb_serve
 from serve.client import Client
-from serve.tokens import digest_of, read_tokens
+from serve.gate.tokens import digest_of, read_tokens
+from serve.verbs import serve as verb_serve
 from tests.certificates import Authority
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,1 @@
+"""How a search goes from examples to hits that lie apart."""

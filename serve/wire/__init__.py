@@ -1,0 +1,1 @@
+"""How requests and answers are read and written: messages, JSON, statuses."""
