@@ -101,8 +101,8 @@ serve.layers.similarity_layers serve.search serve.verbs.index_arguments serve.wi
 
 serve.layers.layers serve.probing.codec
 
-serve.labelling.codec serve.searching.remote serve.searching.together serve.served
-serve.verbs.contact_sheet serve.verbs.index serve.wire.query_codec
+serve.contact_sheet serve.labelling.codec serve.searching.remote serve.searching.together
+serve.served serve.verbs.index serve.wire.query_codec
 
 serve.catalogue serve.clusters.jobs serve.labelling.calls serve.recheck serve.search_calls
 serve.wire.atlas_codec

@@ -16,11 +16,11 @@ from embed.storage import is_free, write_bytes
 from embed.volume import open_volume
 from serve.address import parse_served_address
 from serve.client import Client
+from serve.contact_sheet import draw_sheet
 from serve.search import SearchResult
 from serve.server import RunningServer
 from serve.verbs.arguments import Address, Flag, Out, call
 from serve.verbs.console import note, print_table, say
-from serve.verbs.contact_sheet import draw_sheet
 from serve.verbs.embed import embed_atlas
 from serve.verbs.find import hits_table
 from serve.verbs.index import index_atlas

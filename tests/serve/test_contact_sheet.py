@@ -1,4 +1,4 @@
-"""Tests of serve/verbs/contact_sheet.py, on a small atlas of random texture with a void corner."""
+"""Tests of serve/contact_sheet.py, on a small atlas of random texture with a void corner."""
 
 import io
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serve.contact_sheet import _CAPTION, _GAP, _HEAD, _NAME, _TILE, draw_sheet
 from serve.search import Hit, SearchResult
 from serve.tiles import EMPTY, MARK, PAPER
-from serve.verbs.contact_sheet import _CAPTION, _GAP, _HEAD, _NAME, _TILE, draw_sheet
 
 
 def _result(query, *hits) -> SearchResult:

@@ -14,6 +14,7 @@ from serve.client import Client
 from serve.clusters.project import project
 from serve.clusters.projection import load_projection
 from serve.clusters.umap_worker import Layout
+from serve.contact_sheet import draw_sheet
 from serve.index import build_index, open_index
 from serve.labels import LabelTable, read_labels
 from serve.locations import sample_locations, shard_locations
@@ -22,7 +23,6 @@ from serve.probes import train_atlas_probe
 from serve.search import Searcher
 from serve.served import ServedAtlas
 from serve.server import start_server
-from serve.verbs.contact_sheet import draw_sheet
 from tests.atlases import make_given_atlas
 
 ANY = "127.0.0.1:0"
