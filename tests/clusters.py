@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 _OBJECT_STORE_BYTES = 100 * 2**20
+_TRIES = 4
 # A node that is gone is missed after three seconds, instead of half a minute.
 _HEALTH = {
     "health_check_initial_delay_ms": 0,
@@ -29,7 +30,6 @@ def joined_cluster(**resources: int) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_gcs_server_port_wait_time_s", "120")
         # Ray announces that zero GPUs will be hidden from workers differently one day.
         warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
         import ray
@@ -45,14 +45,15 @@ def joined_cluster(**resources: int) -> Iterator[Any]:
 
 
 def _add_head(cluster: Any, **resources: int) -> None:
-    """Once more where the machine is so busy that Ray tires of waiting for its own processes."""
-    try:
-        add_node(cluster, _system_config=_HEALTH, **resources)
-    except Exception as error:
-        if "timed out" not in str(error).lower():
-            raise
-        cluster.shutdown()
-        add_node(cluster, _system_config=_HEALTH, **resources)
+    """Again where Ray tires of waiting for a process of its own that does not come up."""
+    for tries_left in range(_TRIES - 1, -1, -1):
+        try:
+            add_node(cluster, _system_config=_HEALTH, **resources)
+            return
+        except Exception as error:
+            if not tries_left or "timed out" not in str(error).lower():
+                raise
+            cluster.shutdown()
 
 
 def add_node(cluster: Any, **options: Any) -> Any:
