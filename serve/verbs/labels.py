@@ -5,7 +5,7 @@ import getpass
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -16,7 +16,7 @@ from serve.labelling.classes import checked_set_name, with_more
 from serve.labelling.exporting import export_labels
 from serve.labelling.formats import Format, format_of, read_file, save, written
 from serve.labelling.importing import import_labels
-from serve.labelling.places import Skipped
+from serve.labelling.places import LabelFile, Skipped
 from serve.labelling.store import LabelStore
 from serve.verbs.arguments import (
     AtlasPath,
@@ -149,14 +149,8 @@ def bring(
         json: print a JSON report.
     """
     opened = Atlas.open(atlas)
-    file = read_file(
-        source,
-        format_of(source) if format == "auto" else format,
-        frame=opened.frame,
-        resolution_nm=parse_voxel_size(resolution, "--resolution"),
-        system=checked_set_name(set_name),
-        property=property,
-    )
+    system = checked_set_name(set_name)
+    file = _read(source, format, resolution, frame=opened.frame, system=system, property=property)
     name = Path(source).name[:80]
     done = import_labels(
         opened, file, set_name, author or _author(), name, strict=strict, dry_run=dry_run
@@ -257,13 +251,7 @@ def convert(
             and the one to write; labels, if not given.
         json: print a JSON report.
     """
-    file = read_file(
-        source,
-        format_of(source) if format == "auto" else format,
-        resolution_nm=parse_voxel_size(resolution, "--resolution"),
-        system=set_name,
-        property=property,
-    )
+    file = _read(source, format, resolution, system=set_name, property=property)
     classes = with_more((), (place.label for place in file.places))
     content = written(
         file.places,
@@ -277,6 +265,11 @@ def convert(
         _print_counts(Counter(place.label for place in file.places))
         _tell_skipped(file.skipped, file.unit)
     _tell_written(len(file.places), out_path, json)
+
+
+def _read(source: str, format: AnyFormat, resolution: str | None, **more: Any) -> LabelFile:
+    more["resolution_nm"] = parse_voxel_size(resolution, "--resolution")
+    return read_file(source, format_of(source) if format == "auto" else format, **more)
 
 
 def _tell_written(count: int, out: Path, json: bool) -> None:

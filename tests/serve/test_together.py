@@ -10,9 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import serve.searching.remote
-import serve.searching.selection
-import serve.searching.supplies
 from embed.atlas import Atlas
 from embed.errors import DataError, MismatchError, OutOfBoundsError, RequestError
 from embed.geometry import Box
@@ -21,6 +18,7 @@ from serve.index import build_index, open_index
 from serve.locations import shard_locations
 from serve.queries import Filters
 from serve.search import Searcher
+from serve.searching import remote, selection, supplies
 from serve.searching.together import find_together
 from serve.served import ServedAtlas
 from serve.server import start_server
@@ -119,7 +117,7 @@ def test_hits_are_those_of_brute_force_over_the_union(
     place = positions[seed % len(positions)].tolist()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(serve.searching.supplies, "FIRST_FETCH", fetch)
+        patch.setattr(supplies, "FIRST_FETCH", fetch)
         result = find_together(some, place, k, separation)
 
     expected = _brute_force(some, result, k, separation)
@@ -202,7 +200,7 @@ def test_atlases_of_two_encoders_are_refused_and_both_named(searchers, tmp_path)
 
 @pytest.mark.parametrize("few", [0, 50_000], ids=["by the index", "compared"])
 def test_filters_hold_for_each_of_the_atlases(searchers, client, monkeypatch, few):
-    monkeypatch.setattr(serve.searching.selection, "FEW", few)
+    monkeypatch.setattr(selection, "FEW", few)
     box = ((150.0, 150.0, 200.0), (400.0, 400.0, 500.0))
     names = ("small", "places", "elsewhere")
 
@@ -231,7 +229,7 @@ def test_a_short_list_comes_with_its_reason(searchers):
 
 
 def test_a_search_that_gives_up_says_how_far_it_looked(searchers, monkeypatch):
-    monkeypatch.setattr(serve.searching.supplies, "MAX_FETCH", 1500)
+    monkeypatch.setattr(supplies, "MAX_FETCH", 1500)
 
     result = find_together(searchers, PLACE, 200, 150)
 
@@ -271,8 +269,8 @@ def test_a_client_merges_what_is_served_as_it_is_done_here(client, searchers, na
 
 
 def test_a_client_asks_for_more_until_there_are_enough(client, searchers, monkeypatch):
-    monkeypatch.setattr(serve.searching.remote, "FIRST_FETCH", 5)
-    monkeypatch.setattr(serve.searching.remote, "REFILL", 2)
+    monkeypatch.setattr(remote, "FIRST_FETCH", 5)
+    monkeypatch.setattr(remote, "REFILL", 2)
 
     there = client.find_together(["small", "places"], position_nm_xyz=PLACE, k=30)
 
