@@ -16,7 +16,8 @@ from embed.geometry import Grid
 from serve.fleet.open_slab import OpenSlab
 from serve.fleet.slabs import InSlabs
 from serve.indexing.build import build_index
-from serve.indexing.faiss_files import FaissSearch, read_index
+from serve.indexing.faiss_files import read_index
+from serve.indexing.faiss_search import FaissSearch
 from serve.indexing.spacing import grown
 from serve.locations import NONE
 from serve.manifest import Manifest, current_manifest

@@ -11,7 +11,7 @@ embed.engines.engine embed.evaluation.fewshot embed.formats.arrays embed.geometr
 embed.probing.calibration embed.probing.class_prior embed.probing.novelty embed.probing.scores
 embed.quantiser embed.reporting.config embed.storage serve.address serve.cli
 serve.clusters.umap_worker serve.gate.caller serve.gate.quota serve.indexing.factory
-serve.indexing.faiss_files serve.jobs serve.wire.json_answers
+serve.indexing.faiss_files serve.indexing.faiss_search serve.jobs serve.wire.json_answers
 
 embed.convolution embed.embedding_array embed.engines.lanes embed.evaluation.filterbank
 embed.evaluation.places embed.evaluation.retrieval embed.evaluation.scoreboard

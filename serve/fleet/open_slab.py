@@ -7,7 +7,8 @@ from jaxtyping import Float32, Int
 
 from embed.errors import DataError
 from serve.fleet.slabs import Bits, Found, Slab
-from serve.indexing.faiss_files import check_bytes, read_index, search_index
+from serve.indexing.faiss_files import check_bytes, read_index
+from serve.indexing.faiss_search import FaissSearch
 from serve.removal import allowed_bits
 
 
@@ -27,9 +28,10 @@ class OpenSlab:
         """
         path = directory / slab.file
         check_bytes(path, slab.bytes, slab.sha256)
-        self._index = read_index(path)
-        if self._index.ntotal != slab.count:
-            raise DataError(f"{path} holds {self._index.ntotal:,} locations, not {slab.count:,}")
+        index = read_index(path)
+        if index.ntotal != slab.count:
+            raise DataError(f"{path} holds {index.ntotal:,} locations, not {slab.count:,}")
+        self._search = FaissSearch(index)
         self._bits = slab.of_bits
         first, last = np.searchsorted(removed, [slab.start, slab.stop])
         size = 8 * (self._bits.stop - self._bits.start)
@@ -43,7 +45,7 @@ class OpenSlab:
             allowed = self._kept
         elif self._kept is not None:
             allowed = allowed & self._kept
-        return search_index(self._index, vectors, k, nprobe, self._placed(allowed))
+        return self._search(vectors, k, nprobe, self._placed(allowed))
 
     def _placed(self, allowed: Bits | None) -> Bits | None:
         """The bits where FAISS looks for them; those before are never looked at."""

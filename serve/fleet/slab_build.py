@@ -19,7 +19,8 @@ from embed.errors import DataError, NotFoundError
 from embed.geometry import Box
 from embed.storage import read_json, reports_storage, write_json
 from serve.fleet.slabs import Found, Slab
-from serve.indexing.faiss_files import read_index, search_index, write_index
+from serve.indexing.faiss_files import read_index, write_index
+from serve.indexing.faiss_search import FaissSearch
 from serve.indexing.filling import Filled, fill
 from serve.indexing.spacing import representatives
 from serve.indexing.truth import ExactNeighbours
@@ -141,7 +142,7 @@ def _built(task: SlabTask) -> BuiltSlab:
     file = f"{name}.faiss"
     size, sha256 = write_index(filled.index, task.work / file)
     filled.truth.save(task.work / f"{name}-truth.npz")
-    answers = _answers(filled.index, filled.truth.queries.vectors, task)
+    answers = _answers(FaissSearch(filled.index), filled.truth.queries.vectors, task)
     np.savez(task.work / f"{name}-answers.npz", **vars(answers))
     ends = np.array([[box.start, np.array(box.stop) - 1] for box in task.shards])
     ids = atlas.grid.ids(ends.reshape(-1, 3))
@@ -150,16 +151,16 @@ def _built(task: SlabTask) -> BuiltSlab:
     return BuiltSlab(slab, filled.seen)
 
 
-def _answers(index: object, queries: Float32[np.ndarray, "q dim"], task: SlabTask) -> Answers:
+def _answers(search: FaissSearch, queries: Float32[np.ndarray, "q dim"], task: SlabTask) -> Answers:
     most = max(task.candidates)
     found: list[Found] = []
     cpu_s = np.zeros((len(task.nprobes), len(task.candidates)))
     with threadpool_limits(1):  # threads that wait for others would be counted in
         for row, nprobe in enumerate(task.nprobes):
-            found.append(search_index(index, queries, most, nprobe))
+            found.append(search(queries, most, nprobe))
             for column, k in enumerate(task.candidates):
                 began = time.process_time()
-                search_index(index, queries, k, nprobe)
+                search(queries, k, nprobe)
                 cpu_s[row, column] = time.process_time() - began
     similarities, ids = map(np.stack, zip(*found, strict=True))
     return Answers(similarities, ids, cpu_s)

@@ -20,7 +20,8 @@ from embed.threads import threads
 from serve.indexing.advice import require_fit
 from serve.indexing.extension import Base, keep_shards, not_among
 from serve.indexing.factory import Factory
-from serve.indexing.faiss_files import search_index, write_index
+from serve.indexing.faiss_files import write_index
+from serve.indexing.faiss_search import FaissSearch
 from serve.indexing.filling import Chosen, Filled, fill
 from serve.indexing.planning import Asked, plan_index
 from serve.indexing.spacing import around, representatives
@@ -149,10 +150,10 @@ class Job:
         return {"count": filled.index.ntotal, "bytes": size, "sha256": sha256}
 
     def _swept(self, factory: Factory, filled: Filled) -> tuple[Step, ...]:
-        grid = self._atlas.grid
+        grid, search = self._atlas.grid, FaissSearch(filled.index)
         searched = Searched(
             self._atlas,
-            lambda vectors, k, nprobe: search_index(filled.index, vectors, k, nprobe)[1],
+            lambda vectors, k, nprobe: search(vectors, k, nprobe)[1],
             None if self._asked.every == 1 else lambda ids: around(grid, ids),
             factory.lists,
             factory.holds_vectors,

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 
 _PATIENCE_S = 0.25
+_NOTHING = contextlib.nullcontext()
 
 
 class Turns:
@@ -38,12 +39,12 @@ class Turns:
         finally:
             self._give()
 
-    @contextlib.contextmanager
-    def given_away(self) -> Iterator[None]:
+    def given_away(self) -> contextlib.AbstractContextManager[None]:
         """In this block it is the turn of others, and then of this thread again if it was its."""
-        if not self._held:
-            yield
-            return
+        return self._away() if self._held else _NOTHING
+
+    @contextlib.contextmanager
+    def _away(self) -> Iterator[None]:
         self._give()
         try:
             yield
