@@ -261,8 +261,13 @@ class Atlas:
         """Centres of the fields of view of locations, in nm, XYZ."""
         return self.frame.to_nm_xyz(self.places.centres(self.places.cells_of(ids)))
 
+    @cached_property
+    def anchor_nm(self) -> Float[np.ndarray, "3"]:
+        """Centre of location 0 in nm, ZYX."""
+        return self.positions_nm_xyz(np.array([0]))[0, ::-1]
+
     def offsets_nm(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
-        """Centres of locations in nm, ZYX, counted from that of location 0.
+        """Centres of locations in nm, ZYX, counted from `anchor_nm`.
 
         On a grid from its indices, so that equal steps are equal to the last bit anywhere.
         """

@@ -209,7 +209,10 @@ class Grid:
         if ids.size and (ids.min() < 0 or ids.max() >= self.size):
             bad = ids[(ids < 0) | (ids >= self.size)][0]
             raise OutOfBoundsError(f"no location {bad}: ids run from 0 to {self.size - 1}")
-        return np.stack(np.unravel_index(ids, self.shape), axis=-1).astype(np.int64)
+        cells = np.empty((*ids.shape, 3), np.int64)
+        for axis, along in enumerate(np.unravel_index(ids, self.shape)):
+            cells[..., axis] = along
+        return cells
 
     def centres(self, cells: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         """Centres of the fields of view of `cells`, continuous voxels, ZYX."""

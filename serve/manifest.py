@@ -5,6 +5,7 @@ changes; `index/current.json` names the version that serves.
 """
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -89,7 +90,7 @@ class Manifest:
     slabs: tuple[Slab, ...] = ()
     format: int = FORMAT
 
-    @property
+    @cached_property
     def holds_vectors(self) -> bool:
         """Whether it holds whole vectors, so that its similarities are exact."""
         return Factory(self.factory).holds_vectors

@@ -194,7 +194,7 @@ def _spread(supplies: Sequence[Supply], found: Gathered, want: Want) -> Int[np.n
     anchors = {supply.space: supply.anchor_nm for supply in reversed(supplies)}
     points = np.empty((len(found), 3))
     for number, supply in enumerate(supplies):
-        mine = found.supplies == number
+        mine = found.supplies == number if len(supplies) > 1 else slice(None)
         # Of the first atlas in a space nothing is added, so that equal steps stay equal.
         shift = supply.anchor_nm - anchors[supply.space]
         points[mine] = supply.offsets_nm(found.ids[mine]) + shift

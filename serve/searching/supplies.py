@@ -56,7 +56,7 @@ class IndexSupply:
         self._fetch = first_fetch(index, k, selection, spread=spread)
         self._allowed = None if selection is None else selection.bits
         self._size = index.size if selection is None else min(index.size, selection.count)
-        self.anchor_nm = atlas.positions_nm_xyz(np.array([0]))[0, ::-1]
+        self.anchor_nm = atlas.anchor_nm
         self.batch = self._fetched(found)
 
     @property
@@ -170,7 +170,7 @@ class StoredSupply:
         self.space = space
         self._atlas, self._ids, self._scores = atlas, among.ids, aim.scores(among.vectors)
         self._fetch = max(FIRST_FETCH, REFILL * k)
-        self.anchor_nm = atlas.positions_nm_xyz(np.array([0]))[0, ::-1]
+        self.anchor_nm = atlas.anchor_nm
         self.batch = self._fetched()
 
     @property
@@ -267,6 +267,8 @@ def _sorted(
     everything: bool,
     open_end: bool,
 ) -> Batch:
+    if (np.diff(scores) < 0).all():  # as an index tells them
+        return Batch(ids, scores, everything, open_end)
     order = np.argsort(-scores)
     if (np.diff(scores[order]) == 0).any():  # of equal ones the lower id first
         order = np.lexsort((ids, -scores))

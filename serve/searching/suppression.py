@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 ROUNDING = 1e-9
 """Relative slack of a squared distance, so that one equal to the limit always counts as enough."""
@@ -13,7 +14,7 @@ ROUNDING = 1e-9
 # Points are looked at in blocks: ten hits are mostly among the first, and comparing a block with
 # each point that it keeps is cheaper than sorting points by place.
 _BLOCK, _LARGEST_BLOCK = 256, 4096
-_FEW = 4
+_FEW = 32
 
 
 def suppress(
@@ -49,16 +50,17 @@ def suppress(
         )
         if groups is not None:
             rows = rows[~np.isin(groups[rows], [g for g, n in stayed.items() if n == most])]
+        near = points[rows]
         while len(rows) and len(kept) < limit:
             best = int(rows[0])
             kept.append(best)
-            stay = _squared(points[rows] - points[best]) >= far
+            stay = cdist(near, near[:1], "sqeuclidean")[:, 0] >= far
             if groups is not None and groups[best] >= 0:
                 group = int(groups[best])
                 stayed[group] += 1
                 if stayed[group] == most:
                     stay &= groups[rows] != group
-            rows = rows[stay]
+            rows, near = rows[stay], near[stay]
         begin, size = begin + size, min(2 * size, _LARGEST_BLOCK)
     return np.array(kept, np.int64)
 
@@ -83,19 +85,14 @@ def _turn(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return turn
 
 
-def _squared(offsets: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    return np.einsum("nd,nd->n", offsets, offsets)
-
-
 def _all_far(
     points: Float[np.ndarray, "n 3"], others: Float[np.ndarray, "m 3"], far: float
 ) -> Bool[np.ndarray, " n"]:
     """Which points are at least a (squared) distance from all others."""
+    if not len(others):
+        return np.ones(len(points), bool)
     if len(others) <= _FEW:
-        alive = np.ones(len(points), bool)
-        for other in others:
-            alive &= _squared(points - other) >= far
-        return alive
+        return (cdist(points, others, "sqeuclidean") >= far).all(axis=1)
     bound = math.sqrt(far) * (1 + ROUNDING)
     distances, _ = cKDTree(others).query(points, distance_upper_bound=bound)
     return distances * distances >= far  # infinite where none is within the bound
