@@ -8,18 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from embed.geometry import XyzFloat
 from serve.catalogue import Catalogue
-from serve.metrics import Metrics
-from serve.queries import (
+from serve.filters import (
     MAX_BOXES,
-    MAX_EXAMPLES,
     MAX_LOOKED_UP,
     MAX_SEGMENTS,
     ClassFilter,
     Filters,
-    Mode,
-    Query,
-    Wish,
+    LabelFilter,
 )
+from serve.metrics import Metrics
+from serve.queries import MAX_EXAMPLES, Mode, Query, Wish
 from serve.wire import codec
 from serve.wire.json_answers import json_of
 
@@ -101,6 +99,18 @@ class ClassOfMap(BaseModel):
     at_least: float | None = None
 
 
+class Labelled(BaseModel):
+    """What people labelled so; see `serve.queries.LabelFilter`."""
+
+    model_config = ConfigDict(extra="forbid")
+    label_set: Annotated[str, Field(max_length=64)]
+    label: Annotated[str, Field(max_length=200)] = ""
+
+    def filter(self) -> LabelFilter:
+        """The same as a filter."""
+        return LabelFilter(self.label_set, self.label)
+
+
 # Also written as text, where one is beyond what numbers of JavaScript hold exactly.
 Segments = Annotated[list[int], Field(max_length=MAX_SEGMENTS)]
 Several = Field(max_length=MAX_LOOKED_UP)
@@ -115,6 +125,8 @@ class Limits(BaseModel):
         not_segments: that they do not lie in.
         masks: names of masks that centres lie in, in any of them.
         classes: that maps of probes say, any of them.
+        labels: that places are labelled so, in any of these ways.
+        not_labels: that they are not labelled so, nor near what is.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -123,6 +135,8 @@ class Limits(BaseModel):
     not_segments: Segments = []
     masks: Annotated[list[Annotated[str, Field(max_length=64)]], Several] = []
     classes: Annotated[list[ClassOfMap], Several] = []
+    labels: Annotated[list[Labelled], Several] = []
+    not_labels: Annotated[list[Labelled], Several] = []
 
     def filters(self) -> Filters:
         """The same as filters.
@@ -136,6 +150,8 @@ class Limits(BaseModel):
             not_segments=frozenset(self.not_segments),
             masks=frozenset(self.masks),
             classes=tuple(ClassFilter(c.probe, c.label, c.at_least) for c in self.classes),
+            labels=tuple(one.filter() for one in self.labels),
+            not_labels=tuple(one.filter() for one in self.not_labels),
         )
 
 

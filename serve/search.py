@@ -69,8 +69,7 @@ class Searcher:
             index: its index.
             segmentation: tells in which segments places lie, where they were not given with them.
             embed: makes embeddings of cut-outs; where there is none they cannot be asked for.
-            keep_bytes: where the stored vectors take at most so many, they are held in memory:
-                reading them is most of a search otherwise.
+            keep_bytes: the stored vectors are held in memory where they take at most so many.
             masks: not 0 where they cover, by the names that filters use.
 
         Raises:
@@ -107,7 +106,7 @@ class Searcher:
             RequestError: an argument is out of its range, or a vector of another length.
             OutOfBoundsError: an example is outside the atlas.
             DataError: there is no data at an example, or segments are not known.
-            NotFoundError: there is no such probe, map or mask, or no encoder for a cut-out.
+            NotFoundError: no such probe, map, mask or class set, or no encoder for a cut-out.
             MismatchError: the page is of an index that was replaced since.
         """
         return self._found_alone(aim_of(self.atlas, query, self._embed), wish)
@@ -120,9 +119,8 @@ class Searcher:
         Args:
             nm_xyz: the position in nm, XYZ; at most half a stride outside the locations.
         """
-        wish = Wish(k, min_separation_nm)
         x, y, z = checked_positions([nm_xyz])[0].tolist()
-        return self.find(Query(like_nm_xyz=((x, y, z),)), wish)
+        return self.find(Query(like_nm_xyz=((x, y, z),)), Wish(k, min_separation_nm))
 
     def find_like(
         self,
@@ -140,9 +138,8 @@ class Searcher:
             exclude_nm_xyz: one position in nm, XYZ, or several, that no hit may be nearer to.
         """
         wish = Wish(k, min_separation_nm)
-        aim = aim_at_vector(self.atlas, vector)
         excluded = () if exclude_nm_xyz is None else checked_positions(exclude_nm_xyz)
-        return self._found_alone(aim, wish, excluded)
+        return self._found_alone(aim_at_vector(self.atlas, vector), wish, excluded)
 
     def find_each(
         self, vectors: Float[np.ndarray, "n dim"], wish: Wish = Wish()
@@ -208,7 +205,7 @@ class Searcher:
 
     def _turn(self, wish: Wish) -> contextlib.AbstractContextManager[None]:
         """The turn of a search that computes and does not wait for a disk."""
-        reads = not self.atlas.store.is_kept or wish.filters or self._segments.by_volume
+        reads = wish.filters or not self.atlas.store.is_kept or self._segments.by_volume
         return contextlib.nullcontext() if reads else TURNS.taken()
 
     def _found_alone(self, aim: Aim, wish: Wish, excluded: _Positions = ()) -> SearchResult:
@@ -247,6 +244,9 @@ class Searcher:
         self, aim: Aim, wish: Wish, told: Int[np.ndarray, " n"], excluded: _Positions
     ) -> Want:
         excluded = [place.position_nm_xyz for place in aim.places] + list(excluded)
+        avoided = self._rules.labels.of(wish.filters.not_labels).tolist()
+        if avoided:
+            excluded += self.atlas.positions_nm_xyz(np.array(avoided)).tolist()
         return Want(
             k=min(wish.k, MAX_HITS - len(told)),
             separation_nm=checked_separation(wish.min_separation_nm, self.default_separation_nm),
@@ -254,7 +254,7 @@ class Searcher:
             space=self.space,
             itself=(0, aim.places[0].id) if aim.places else None,
             at_least=-np.inf if wish.at_least is None else wish.at_least,
-            never=np.array([place.id for place in aim.places[1:]], np.int64),
+            never=np.array([*(place.id for place in aim.places[1:]), *avoided], np.int64),
             told=told,
             per_segment=wish.per_segment,
             segments_of=self._segments.of,
@@ -280,7 +280,7 @@ class Searcher:
 
     def _selection(self, filters: Filters, aim: Aim) -> Selection | None:
         """The locations that may be found; None where all may and the index is to say which."""
-        if filters:
+        if filters.selects:
             return self._selections.of(filters)
         several = len(aim.towards) > 1 or len(aim.against) > 0
         few = self.atlas.grid.size <= FEW

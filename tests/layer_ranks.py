@@ -19,10 +19,10 @@ embed.evaluation.vnc_places embed.filters embed.formats.source embed.ingestion.s
 embed.penalty embed.pointfiles.annotation_format embed.pointfiles.keyed embed.points
 embed.reporting.domains embed.reporting.events embed.reporting.journal embed.sweep
 embed.training.artefacts embed.training.resume embed.training.symmetry embed.training.zoom
-embed.voids serve.access serve.clusters.table serve.gate.credentials serve.gate.guard
+embed.voids serve.access serve.clusters.table serve.filters serve.gate.credentials serve.gate.guard
 serve.gate.tokens serve.hits serve.indexing.advice serve.indexing.spacing serve.labelling.classes
-serve.labelling.label serve.layers.precomputed serve.probing.names serve.queries serve.swap
-serve.verbs.arguments serve.verbs.console serve.wire.status
+serve.labelling.label serve.layers.precomputed serve.probing.names serve.swap serve.verbs.arguments
+serve.verbs.console serve.wire.status
 
 embed.embeddings embed.encoder embed.engines.ray embed.engines.workers embed.evaluation.bodies
 embed.evaluation.controls embed.evaluation.verification embed.formats.description
@@ -30,13 +30,13 @@ embed.formats.missing embed.ingestion.hdf5 embed.ingestion.tiff embed.pointfiles
 embed.pointfiles.annotations embed.pointfiles.skeletons embed.pointfiles.table
 embed.probing.learning_curve embed.reporting.figures embed.training.augment serve.clusters.names
 serve.gate.body_limit serve.gate.door serve.http_port serve.labelling.places serve.labelling.rows
-serve.labelling.schema serve.layers.layer serve.mapping.making serve.searching.examples
-serve.searching.gaps serve.viewer
+serve.labelling.schema serve.layers.layer serve.mapping.making serve.queries serve.searching.gaps
+serve.viewer
 
 embed.checkpoint embed.formats.levels embed.formats.n5 embed.formats.ome embed.operations
 embed.pointfiles.columns embed.probe embed.reporting.page embed.reporting.watch serve.gate.calls
 serve.gate.http_admission serve.labelling.annotation_layer serve.labelling.database
-serve.labelling.history serve.labelling.sets serve.verbs.engine_flags
+serve.labelling.history serve.labelling.sets serve.searching.examples serve.verbs.engine_flags
 
 embed.backends.backend embed.formats.metadata embed.ingestion.pyramid
 embed.pointfiles.comma_separated embed.pointfiles.parquet embed.probing.training
@@ -73,17 +73,17 @@ embed.engines.shards embed.estimate embed.evaluation.evaluate embed.reporting.re
 embed.training.step serve.clusters.picture serve.clusters.placing serve.indexing.planning
 serve.indexing.sweep serve.indexing.workspace serve.labelling.cave serve.labelling.importing
 serve.layers.probe_layers serve.mapping.apply serve.mapping.grids serve.mapping.segments
-serve.probing.atlas_probes serve.searching.aims serve.searching.place_rules serve.verbs.embed_layout
-serve.verbs.embed_telling
+serve.probing.atlas_probes serve.searching.aims serve.searching.place_labels
+serve.verbs.embed_layout serve.verbs.embed_telling
 
 embed.training.keeper serve.clusters.clusters serve.clusters.project serve.indexing.filling
 serve.indexing.sweep_plot serve.labelling.formats serve.manifest serve.mapping.counts
-serve.mapping.writers serve.searching.candidates serve.searching.selection serve.verbs.embed_plan
+serve.mapping.writers serve.searching.candidates serve.searching.place_rules serve.verbs.embed_plan
 serve.verbs.evaluate
 
 embed.train serve.clusters.cluster_map serve.clusters.export serve.fleet.slab_build
 serve.indexing.extension serve.labelling.exporting serve.layers.cluster_layer serve.mapping.export
-serve.summary serve.verbs.embed serve.versions
+serve.searching.selection serve.summary serve.verbs.embed serve.versions
 
 serve.removal serve.verbs.labels serve.verbs.probe_maps serve.verbs.project
 

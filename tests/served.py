@@ -3,9 +3,12 @@
 import socket
 from pathlib import Path
 
+from embed.atlas import Atlas
 from embed.checkpoint import FILE, random_encoder, save_encoder
 from embed.encoder import EncoderConfig, Stage
 from serve.index import build_index
+from serve.labelling.label import Place
+from serve.labelling.store import LabelStore
 from serve.served import ServedAtlas
 from tests.atlases import FOV, STRIDE, make_atlas
 
@@ -19,6 +22,12 @@ ENCODER = EncoderConfig(
 
 INSIDE = (260.0, 260.0, 435.0)
 """A location with data, XYZ nm, far from every border: cell (6, 6, 6)."""
+
+
+def label_places(atlas: Atlas, label: str, *places: tuple[float, float, float]) -> None:
+    """Labels places (nm, XYZ) in the class set "s"."""
+    named = [Place(place, label) for place in places]
+    LabelStore.open(atlas).add("s", "ana", named, "a test", new_classes=True)
 
 
 def make_served(path: Path) -> ServedAtlas:

@@ -66,7 +66,7 @@ def _search(aim: Aim, wish: Wish) -> bytes:
         *(None if n is None else float(n) for n in (wish.min_separation_nm, wish.at_least)),
         np.array(filters.boxes_nm, float).tobytes(),
         [sorted(filters.segments), sorted(filters.not_segments)],
-        [sorted(filters.masks), filters.classes],
+        [sorted(filters.masks), filters.classes, filters.labels, filters.not_labels],
     )
 
 

@@ -1,4 +1,4 @@
-"""What filters ask of locations that has to be looked up: segments, masks, the maps of probes."""
+"""What filters ask of locations that has to be looked up: segments, masks, labels, probes' maps."""
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Protocol
@@ -12,6 +12,7 @@ from embed.geometry import Box
 from embed.volume import Volume
 from serve.queries import ClassFilter, Filters
 from serve.searching.class_maps import ReadMap, map_version, open_map
+from serve.searching.place_labels import PlaceLabels
 from serve.searching.place_segments import PlaceSegments
 from serve.searching.place_values import PlaceValues
 
@@ -34,7 +35,11 @@ Read = Callable[[Source], np.ndarray]
 class PlaceRules:
     """Tells which locations of an atlas have the segments, masks and classes that filters ask for.
 
-    Boxes are not looked at here: they need no reading. Safe to use from many threads.
+    Boxes are not looked at here: they need no reading; nor are labels, of which there are few: who
+    asks takes the list of them. Safe to use from many threads.
+
+    Attributes:
+        labels: which locations are labelled.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class PlaceRules:
             masks: volumes that are not 0 where a mask covers, by the names that filters use.
         """
         self._atlas, self._segments = atlas, segments
+        self.labels = PlaceLabels(atlas)
         self._masks = {name: PlaceValues(atlas, mask) for name, mask in (masks or {}).items()}
 
     @property
@@ -59,8 +65,8 @@ class PlaceRules:
         """Checks that all that is asked for can be looked up.
 
         Raises:
-            NotFoundError: there is no such mask, probe or map.
-            RequestError: a probe has no such class, or the name is none of a probe.
+            NotFoundError: there is no such mask, probe, map or class set.
+            RequestError: a probe or a set has no such class, or the name is none of one.
             DataError: segments are not known, or a map cannot be read.
             MismatchError: a map is of another atlas.
         """
@@ -72,10 +78,12 @@ class PlaceRules:
             raise NotFoundError(f"no mask {unknown[0][:100]!r}; there are: {there}")
         for wanted in filters.classes:
             _number(wanted, open_map(self._atlas, wanted.probe))
+        self.labels.of(filters.labels + filters.not_labels)
 
     def version(self, filters: Filters) -> Hashable:
-        """What changes when the answer may: a map that was made anew."""
-        return tuple(map_version(self._atlas, wanted.probe) for wanted in filters.classes)
+        """What changes when the answer may: a map that was made anew, labels."""
+        maps = tuple(map_version(self._atlas, wanted.probe) for wanted in filters.classes)
+        return maps, self.labels.revision() if filters.by_label else None
 
     def passing(self, filters: Filters, ids: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Which of some locations have what is asked for; errors as in `require`."""

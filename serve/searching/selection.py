@@ -86,6 +86,8 @@ class Selections:
         if isinstance(self._atlas.places, Points):
             ids = np.arange(self._atlas.places.size)
             return Selection.of_mask(passes(self._atlas, self._rules, filters, ids))
+        if filters.labels:
+            return self._labelled(filters)
         grid = self._atlas.grid
         boxes = cell_boxes(self._atlas, filters.boxes_nm) if filters.boxes_nm else (grid.cells,)
         if filters.by_look_up:
@@ -96,6 +98,13 @@ class Selections:
         for box in boxes:
             mask[box.slices] = True
         return Selection.of_mask(mask.reshape(-1))
+
+    def _labelled(self, filters: Filters) -> Selection:
+        """Of what is labelled, which is few, those that pass everything else."""
+        ids = self._rules.labels.of(filters.labels)
+        mask = np.zeros(self._atlas.grid.size, bool)
+        mask[ids[passes(self._atlas, self._rules, filters, ids)]] = True
+        return Selection.of_mask(mask)
 
     def _looked_up(self, boxes: tuple[Box, ...], filters: Filters) -> Selection:
         size = sum(box.size for box in boxes)
@@ -127,6 +136,10 @@ def passes(
         places = atlas.positions_nm_xyz(ids)
         inside = [((places >= a) & (places < b)).all(axis=1) for a, b in filters.boxes_nm]
         passed &= np.logical_or.reduce(inside)
+    if filters.labels:
+        passed &= np.isin(ids, rules.labels.of(filters.labels))
+    if filters.not_labels:
+        passed &= ~np.isin(ids, rules.labels.of(filters.not_labels))
     if filters.by_look_up:
         rows = np.flatnonzero(passed)
         passed[rows] = rules.passing(filters, ids[rows])

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32
 
-from embed.errors import DataError, MismatchError, OutOfBoundsError
+from embed.errors import DataError, MismatchError, OutOfBoundsError, RequestError
 from serve.hits import Hit, Place, SearchResult
 from serve.queries import Filters, Wish, checked_separation
 from serve.searching.candidates import Gathered, Supply, Want, gather
@@ -90,13 +90,15 @@ def find_together(
         filters: which places of each atlas may be found, by its own volume, masks and maps.
 
     Raises:
-        RequestError: an argument is out of its range.
+        RequestError: an argument is out of its range, or filters are by labels.
         NotFoundError: an atlas has no such mask or map.
         MismatchError: two atlases are not of the same encoder.
         OutOfBoundsError: the position is outside all of them.
         DataError: it is inside, but there is no data.
     """
     Wish(k, min_separation_nm)  # which checks both
+    if filters.by_label:
+        raise RequestError("labels are of one atlas: name one to search by what is labelled")
     _require_one_encoder(atlases)
     names, searched = list(atlases), list(atlases.values())
     usual = max(each.default_separation_nm for each in searched)

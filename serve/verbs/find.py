@@ -64,6 +64,7 @@ def find(
       voxkin find em.atlas --probe mito:mitochondrion --box-nm 0:2000,0:2000,0:600 --per-segment 1
         --segmentation segments.zarr
       voxkin find em.atlas --at 1200,860,600 --mask neuropil.zarr --where mito:mitochondrion:0.8
+      voxkin find em.atlas --at 1200,860,600 --not-labelled structures
       voxkin find em.atlas --at 1200,860,600 --at-least 0.8 > places.txt
 
     Args:

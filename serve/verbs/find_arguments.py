@@ -10,7 +10,7 @@ from embed.errors import ConfigError
 from embed.geometry import XyzFloat
 from embed.regions import require_mask
 from embed.volume import Volume, open_volume
-from serve.queries import BoxNm, ClassFilter, Filters, Query
+from serve.queries import BoxNm, ClassFilter, Filters, LabelFilter, Query
 from serve.verbs.arguments import Whole, Word, left_out, parse_position
 
 Places = tyro.conf.UseAppendAction[
@@ -27,6 +27,9 @@ Masks = tyro.conf.UseAppendAction[
 ]
 Classes = tyro.conf.UseAppendAction[
     Annotated[tuple[str, ...], tyro.conf.arg(metavar="PROBE:CLASS[:P]", help_behavior_hint="")]
+]
+Labels = tyro.conf.UseAppendAction[
+    Annotated[tuple[str, ...], tyro.conf.arg(metavar="SET:CLASS", help_behavior_hint="")]
 ]
 Least = Annotated[float | None, left_out(float, "S"), tyro.conf.arg(help_behavior_hint="")]
 _WHERE = "--where mito:mitochondrion:0.8"
@@ -91,6 +94,10 @@ class WhichFlags:
             one of its masks. May be given several times: in any of them.
         where: PROBE:CLASS or PROBE:CLASS:PROBABILITY: where the map of a probe (`voxkin probe
             apply`) says that class, at least so surely. May be given several times: any of them.
+        labelled: SET:CLASS or SET: places that are labelled so in the atlas; may be given several
+            times: in any of these ways.
+        not_labelled: SET:CLASS or SET: places that are not labelled so, and --min-separation from
+            what is; may be given several times: in none of these ways.
         per_segment: so many hits of one segment at most.
         at_least: the least similarity. Without -k every such place is told, as it is found.
         segmentation: volume of segment ids, for atlases whose places were not given with theirs.
@@ -101,6 +108,8 @@ class WhichFlags:
     not_segments: Word = None
     mask: Masks = ()
     where: Classes = ()
+    labelled: Labels = ()
+    not_labelled: Labels = ()
     per_segment: Whole = None
     at_least: Least = None
     segmentation: Word = None
@@ -118,6 +127,8 @@ class WhichFlags:
             not_segments=_ids(self.not_segments, "--not-segments"),
             masks=frozenset(self.mask),
             classes=tuple(map(parse_class, self.where)),
+            labels=tuple(map(parse_label, self.labelled)),
+            not_labels=tuple(map(parse_label, self.not_labelled)),
         )
 
     def volumes(self, atlas: Atlas) -> tuple[Volume | None, dict[str, Volume]]:
@@ -173,6 +184,12 @@ def parse_class(text: str) -> ClassFilter:
     except ValueError:  # it is of the name, which may hold colons
         return ClassFilter(name, rest)
     return ClassFilter(name, chosen, least)
+
+
+def parse_label(text: str) -> LabelFilter:
+    """A class set, and maybe a class of it, as in `--labelled structures:synapse`."""
+    name, _, label = text.partition(":")
+    return LabelFilter(name, label)
 
 
 def _ids(text: str | None, flag: str) -> frozenset[int]:

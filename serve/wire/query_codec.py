@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32
 from embed.errors import RequestError
 from embed.geometry import XyzFloat
 from serve.pb.voxkin.v1 import search_pb2, types_pb2
-from serve.queries import MODES, BoxNm, ClassFilter, Filters, Mode, Query, Wish
+from serve.queries import MODES, BoxNm, ClassFilter, Filters, LabelFilter, Mode, Query, Wish
 from serve.searching.similarity_map import SimilarityMap
 from serve.wire.codec import (
     counts,
@@ -160,6 +160,8 @@ def filters(asked: Filters) -> search_pb2.Filters:
             )
             for wanted in asked.classes
         ],
+        labels=map(_label, asked.labels),
+        not_labels=map(_label, asked.not_labels),
     )
 
 
@@ -175,12 +177,22 @@ def read_filters(message: search_pb2.Filters) -> Filters:
         not_segments=frozenset(message.not_segments),
         masks=frozenset(message.masks),
         classes=tuple(map(_read_class, message.classes)),
+        labels=tuple(map(_read_label, message.labels)),
+        not_labels=tuple(map(_read_label, message.not_labels)),
     )
 
 
 def _read_class(message: search_pb2.ClassFilter) -> ClassFilter:
     least = message.at_least if message.HasField("at_least") else None
     return ClassFilter(message.probe, message.probe_class, least)
+
+
+def _label(wanted: LabelFilter) -> search_pb2.LabelFilter:
+    return search_pb2.LabelFilter(label_set=wanted.label_set, label=wanted.label)
+
+
+def _read_label(message: search_pb2.LabelFilter) -> LabelFilter:
+    return LabelFilter(message.label_set, message.label)
 
 
 def box(corners: BoxNm) -> types_pb2.BoxNm:

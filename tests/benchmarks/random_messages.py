@@ -43,6 +43,7 @@ TAME: dict[str, tuple[Any, ...]] = {
     "name": ("p", "q"),
     "label": ("a", "b"),
     "set": ("s",),
+    "label_set": ("s",),
     "author": ("ana", "bob"),
     "source": ("", "a test"),
     "colour": ("#e69f00",),

@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from serve.queries import Filters, Query, Wish
+from serve.queries import Filters, LabelFilter, Query, Wish
 from serve.server import start_server
-from tests.served import INSIDE, make_served
+from tests.served import INSIDE, label_places, make_served
 
 FAR = (388.0, 324.0, 555.0)
 HERE, THERE = (dict(zip("xyz", place, strict=True)) for place in (INSIDE, FAR))
@@ -63,6 +63,19 @@ def test_filters_leave_what_the_library_leaves(http, served):
     assert set(expected) != set(everywhere)
 
 
+def test_what_is_labelled_is_left_out_or_alone_as_the_library_does(http, served):
+    label_places(served.atlas, "mito", FAR)
+    said, meant = [{"label_set": "s", "label": "mito"}], (LabelFilter("s", "mito"),)
+
+    for kind in ("labels", "not_labels"):
+        answer = http.post("find", json={"like": [HERE], "k": 5, "filters": {kind: said}})
+
+        expected = served.find(Query((INSIDE,)), Wish(5, filters=Filters(**{kind: meant})))
+        found = [int(hit["location_id"]) for hit in answer.json()["hits"]]
+        assert found == [hit.id for hit in expected.hits]
+        assert len(found) == {"labels": 1, "not_labels": 5}[kind]
+
+
 BAD_FILTERS = {
     "an empty box": ({"boxes_nm": [{"start": HERE, "stop": HERE}]}, 400, "lower corner"),
     "half a box": ({"boxes_nm": [{"start": HERE}]}, 400, "stop: field required"),
@@ -71,6 +84,8 @@ BAD_FILTERS = {
     "no such mask": ({"masks": ["brain"]}, 404, "no mask 'brain'"),
     "no such map": ({"classes": [{"probe": "nobody"}]}, 404, "nobody"),
     "a path": ({"masks": ["file:///etc"]}, 404, "no mask"),
+    "no such set": ({"labels": [{"label_set": "t"}]}, 404, "no class set 't'"),
+    "no set": ({"not_labels": [{"label": "mito"}]}, 400, "label_set: field required"),
     "a likelihood": ({"classes": [{"probe": "p", "at_least": 2}]}, 400, "probability"),
 }
 

@@ -13,12 +13,12 @@ from serve.client import Client
 from serve.labels import LabelTable
 from serve.mapping.apply import apply_probe
 from serve.probes import train_atlas_probe
-from serve.queries import ClassFilter, Filters, Query, Wish
+from serve.queries import ClassFilter, Filters, LabelFilter, Query, Wish
 from serve.served import ServedAtlas
 from serve.server import start_server
 from tests.labelled import write_volume
 from tests.serve.brute import write_segmentation
-from tests.served import INSIDE, make_served
+from tests.served import INSIDE, label_places, make_served
 
 ANY = "127.0.0.1:0"
 OTHER = (420.0, 420.0, 555.0)
@@ -45,6 +45,8 @@ def served(tmp_path_factory):
     places = np.array([(x, 260.0, z) for x in (132, 196, 452, 548) for z in (375, 675)])
     table = LabelTable(places, ("low",) * 4 + ("high",) * 4)
     apply_probe(atlas, train_atlas_probe(atlas, table, "side"))
+    label_places(atlas, "mito", OTHER, (132.0, 260.0, 675.0))
+    label_places(atlas, "axon", (452.0, 260.0, 675.0))
     blobs = (np.indices((12, 7, 7)).sum(axis=0) % 3 == 0).astype(np.uint8)
     write_volume(folder / "m.zarr", blobs, (50.0, 70.0, 70.0))
     masks = {"m": open_volume(folder / "m.zarr")}
@@ -66,6 +68,7 @@ def client(served):
         Wish(7, 100, Filters((BOX,), frozenset({112, 1, 0})), per_segment=2),
         Wish(500, 0.0, Filters((), frozenset(), frozenset({112})), at_least=0.1),
         Wish(9, 0.0, Filters(masks=frozenset({"m"}), classes=(ClassFilter("side", "low", 0.7),))),
+        Wish(9, 0.0, Filters(labels=(LabelFilter("s"),), not_labels=(LabelFilter("s", "axon"),))),
     ],
 )
 def test_a_search_is_the_one_made_in_process(client, served, query, wish):

@@ -12,13 +12,13 @@ from serve.index import open_index
 from serve.labels import LabelTable
 from serve.mapping.apply import apply_probe
 from serve.probes import train_atlas_probe
-from serve.queries import ClassFilter, Filters, Query, Wish
+from serve.queries import ClassFilter, Filters, LabelFilter, Query, Wish
 from serve.search import Searcher
 from serve.served import ServedAtlas
 from serve.server import start_server
 from tests.labelled import write_volume
 from tests.serve.brute import write_segmentation
-from tests.served import INSIDE, make_served
+from tests.served import INSIDE, label_places, make_served
 
 MASK = "m.zarr"
 AT, OTHER = "260,260,435", "420,420,555"
@@ -33,6 +33,7 @@ def folder(tmp_path_factory):
     places = np.array([(x, 260.0, z) for x in (132, 196, 452, 548) for z in (375, 675)])
     table = LabelTable(places, ("low",) * 4 + ("high",) * 4)
     apply_probe(served.atlas, train_atlas_probe(served.atlas, table, "low"))
+    label_places(served.atlas, "mito", (420.0, 420.0, 555.0), (132.0, 260.0, 675.0))
     write_volume(
         folder / "m.zarr", (np.indices((12, 7, 7)).sum(0) % 3 == 0).astype("u1"), (50.0, 70.0, 70.0)
     )
@@ -102,6 +103,16 @@ ASKED = {
         ["--at", AT, "--where", "low", "--where", "low:high", "-k", "5"],
         PLACE,
         Wish(5, filters=Filters(classes=(ClassFilter("low"), ClassFilter("low", "high")))),
+    ),
+    "what is labelled": (
+        ["--at", AT, "--labelled", "s:mito", "--labelled", "s"],
+        PLACE,
+        Wish(filters=Filters(labels=(LabelFilter("s", "mito"), LabelFilter("s")))),
+    ),
+    "what is not labelled": (
+        ["--at", AT, "--not-labelled", "s:mito", "-k", "5"],
+        PLACE,
+        Wish(5, filters=Filters(not_labels=(LabelFilter("s", "mito"),))),
     ),
     "a probe": (["--probe", "low"], Query(probe="low"), Wish()),
     "a class": (["--probe", "low:high"], Query(probe="low", probe_class="high"), Wish()),

@@ -76,18 +76,30 @@ class Query(_message.Message):
     def __init__(self, like_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., unlike_nm: _Optional[_Iterable[_Union[_types_pb2.PositionNm, _Mapping]]] = ..., like: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., unlike: _Optional[_Iterable[_Union[_types_pb2.Vector, _Mapping]]] = ..., cut_out: _Optional[_Union[_types_pb2.CutOut, _Mapping]] = ..., mode: _Optional[_Union[QueryMode, str]] = ..., unlike_weight: _Optional[float] = ..., probe: _Optional[str] = ..., probe_class: _Optional[str] = ..., typical_weight: _Optional[float] = ...) -> None: ...
 
 class Filters(_message.Message):
-    __slots__ = ("boxes_nm", "segments", "not_segments", "masks", "classes")
+    __slots__ = ("boxes_nm", "segments", "not_segments", "masks", "classes", "labels", "not_labels")
     BOXES_NM_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     NOT_SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     MASKS_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    NOT_LABELS_FIELD_NUMBER: _ClassVar[int]
     boxes_nm: _containers.RepeatedCompositeFieldContainer[_types_pb2.BoxNm]
     segments: _containers.RepeatedScalarFieldContainer[int]
     not_segments: _containers.RepeatedScalarFieldContainer[int]
     masks: _containers.RepeatedScalarFieldContainer[str]
     classes: _containers.RepeatedCompositeFieldContainer[ClassFilter]
-    def __init__(self, boxes_nm: _Optional[_Iterable[_Union[_types_pb2.BoxNm, _Mapping]]] = ..., segments: _Optional[_Iterable[int]] = ..., not_segments: _Optional[_Iterable[int]] = ..., masks: _Optional[_Iterable[str]] = ..., classes: _Optional[_Iterable[_Union[ClassFilter, _Mapping]]] = ...) -> None: ...
+    labels: _containers.RepeatedCompositeFieldContainer[LabelFilter]
+    not_labels: _containers.RepeatedCompositeFieldContainer[LabelFilter]
+    def __init__(self, boxes_nm: _Optional[_Iterable[_Union[_types_pb2.BoxNm, _Mapping]]] = ..., segments: _Optional[_Iterable[int]] = ..., not_segments: _Optional[_Iterable[int]] = ..., masks: _Optional[_Iterable[str]] = ..., classes: _Optional[_Iterable[_Union[ClassFilter, _Mapping]]] = ..., labels: _Optional[_Iterable[_Union[LabelFilter, _Mapping]]] = ..., not_labels: _Optional[_Iterable[_Union[LabelFilter, _Mapping]]] = ...) -> None: ...
+
+class LabelFilter(_message.Message):
+    __slots__ = ("label_set", "label")
+    LABEL_SET_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    label_set: str
+    label: str
+    def __init__(self, label_set: _Optional[str] = ..., label: _Optional[str] = ...) -> None: ...
 
 class ClassFilter(_message.Message):
     __slots__ = ("probe", "probe_class", "at_least")

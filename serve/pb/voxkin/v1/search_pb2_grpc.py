@@ -75,7 +75,7 @@ class SearchServiceServicer(object):
         atlas. FAILED_PRECONDITION: the place holds no data, so that nothing is like it.
         INVALID_ARGUMENT also: a box that is empty, a page token of another search. FAILED_PRECONDITION
         also: a page token of an index that was replaced since, segments asked for where none are known.
-        NOT_FOUND also: no such mask or probe, or a probe without a map.
+        NOT_FOUND also: no such mask, probe or class set, or a probe without a map.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
