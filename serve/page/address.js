@@ -1,7 +1,7 @@
 // The address of the page: every place and panel has one, so that a link or "back" leads to it.
 // After the #, as in a query: atlas, x y z (what was searched for, nm), at (what is in view), and so on.
 
-const KEYS = ["atlas", "x", "y", "z", "like", "unlike", "at", "zoom", "tab", "set", "k", "by", "apart", "mode", "view", "layers", "colour", "cluster"];
+const KEYS = ["atlas", "x", "y", "z", "like", "unlike", "at", "zoom", "tab", "set", "k", "by", "apart", "skip", "mode", "view", "layers", "colour", "cluster"];
 
 /** What the address says: texts by key. */
 export function read() {

@@ -28,7 +28,7 @@ export class Found {
     this.cards = new Cards($("hits"), app);
     this.asked = 0; // numbers the searches, so that a late answer never replaces a newer one
     this.hits = [];
-    for (const id of ["k", "by", "separation", "mode", "grouping"]) $(id).addEventListener("change", () => this.#rules());
+    for (const id of ["k", "by", "separation", "unlabelled", "mode", "grouping"]) $(id).addEventListener("change", () => this.#rules());
     $("examples-clear").addEventListener("click", () => app.goTo({ like: "", unlike: "" }));
     $("hits-csv").addEventListener("click", () => saveText(`${app.atlas.name}-hits.csv`, hitsTable(this.hits)));
     $("like-layer").addEventListener("click", () => app.layers.addSimilarity(this.query));
@@ -53,6 +53,7 @@ export class Found {
     $("separation").value = said.apart ?? "";
     $("mode").value = said.mode ?? "average";
     $("by").value = said.by ?? "all";
+    $("unlabelled").checked = said.skip === "labelled";
     const like = [...at, ...more];
     this.#showExamples(like, unlike);
     if (!like.length) {
@@ -61,7 +62,7 @@ export class Found {
     }
     const rare = $("by").value === "rare" && $("mode").value !== "linear";
     this.query = { like, unlike, mode: $("mode").value, typical_weight: rare ? TYPICAL : 0 };
-    const signature = JSON.stringify([this.query, $("k").value, this.#separation()]);
+    const signature = JSON.stringify([this.query, this.#asked()]);
     if (signature !== this.signature) {
       this.signature = signature;
       this.search();
@@ -72,10 +73,10 @@ export class Found {
   async search() {
     const { app, query } = this;
     const number = ++this.asked;
-    const rules = { k: Number($("k").value), min_separation_nm: this.#separation() };
+    const rules = this.#asked();
     $("found").setAttribute("aria-busy", "true");
     if (!this.hits.length) app.say("Searching…");
-    const single = query.like.length === 1 && !query.unlike.length && !query.typical_weight;
+    const single = query.like.length === 1 && !query.unlike.length && !query.typical_weight && !rules.filters;
     const asking = single ? app.api.similar(query.like[0], rules) : app.api.find({ ...query, ...rules });
     const answer = await asking.catch((error) => error);
     if (number !== this.asked) return;
@@ -90,7 +91,17 @@ export class Found {
   }
 
   /** Shows labels as they are now. */
-  relabel() { this.cards.relabel(); }
+  relabel() {
+    $("unlabelled-field").hidden = !this.app.labels.all.length && !$("unlabelled").checked;
+    this.cards.relabel();
+  }
+
+  /** How many places, how far apart, and which. */
+  #asked() {
+    const rules = { k: Number($("k").value), min_separation_nm: this.#separation() };
+    const set = $("unlabelled").checked && this.app.labels.set;
+    return set ? { ...rules, filters: { not_labels: [{ label_set: set }] } } : rules;
+  }
 
   #separation() {
     const said = $("separation").value;
@@ -100,7 +111,7 @@ export class Found {
   }
 
   #rules() {
-    note({ k: $("k").value === "12" ? "" : $("k").value, by: $("by").value === "all" ? "" : $("by").value, apart: $("separation").value, mode: $("mode").value === "average" ? "" : $("mode").value });
+    note({ k: $("k").value === "12" ? "" : $("k").value, by: $("by").value === "all" ? "" : $("by").value, apart: $("separation").value, skip: $("unlabelled").checked ? "labelled" : "", mode: $("mode").value === "average" ? "" : $("mode").value });
     if (this.query) this.arrive();
     this.#list();
   }

@@ -171,7 +171,11 @@ async function choose(wanted, said) {
   app.found.open(wanted);
   umap.open();
   app.view.use(kind);
-  labels.open(said.set).then(() => number === arrivals && probe.open());
+  labels.open(said.set).then(() => {
+    if (number !== arrivals) return;
+    probe.open();
+    app.found.arrive(); // again where what is labelled is to be left out
+  });
   return true;
 }
 

@@ -42,6 +42,7 @@ def test_from_a_click_to_a_map_and_an_export(visit):
     assert page.evaluate("() => window.pwned") is None
     assert page.locator("img[src=x]").count() == 0
     visit.picture("labelled")
+    leave_out_what_is_labelled(page)
 
     page.click("#tab-probe")
     page.click("#train")
@@ -103,6 +104,25 @@ def ask_for_what_is_rare(page):
         "before => document.getElementById('hits').innerText === before", arg=before
     )
     assert "by=" not in page.url
+
+
+def leave_out_what_is_labelled(page):
+    """Nothing that is labelled is found any more; the address keeps it."""
+    said = page.locator("#hits .card:not(.query) .said:not([hidden])")
+    assert said.count() > 0
+    with page.expect_response(lambda answer: answer.url.endswith("/find")) as answered:
+        page.check("#unlabelled")
+    assert answered.value.request.post_data_json["filters"] == {
+        "not_labels": [{"label_set": "structures"}]
+    }
+    page.wait_for_function(
+        "() => !document.querySelector('#hits .card:not(.query) .said:not([hidden])')"
+    )
+    assert page.locator("#hits .card:not(.query)").count() > 0
+    assert "skip=labelled" in page.url
+    page.uncheck("#unlabelled")
+    said.first.wait_for()
+    assert "skip=" not in page.url
 
 
 def make_classes(page):
