@@ -81,14 +81,9 @@ class Atlas:
         """
         file = path / "atlas.json"
         info = AtlasInfo.from_json(read_json(file, "description of an atlas"), file)
-        store = EmbeddingStore.create(
-            path / "embeddings.zarr",
-            info.grid.shape,
-            info.embedding_dim,
-            info.shard,
-            info.quantiser,
-            chunk=CHUNK if info.points is None else POINTS_CHUNK,
-        )
+        made = info.grid.shape, info.embedding_dim, info.shard, info.quantiser
+        chunk = CHUNK if info.points is None else POINTS_CHUNK
+        store = EmbeddingStore.create(path / "embeddings.zarr", *made, chunk=chunk)
         return cls(path, info, store)
 
     @cached_property
