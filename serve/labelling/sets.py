@@ -1,8 +1,9 @@
 """The class sets of a store, in its file."""
 
 import sqlite3
+from collections.abc import Collection
 
-from embed.errors import ConflictError, NotFoundError
+from embed.errors import ConflictError, NotFoundError, RequestError
 from serve.labelling.classes import ClassSet, LabelClass, checked_set_name
 
 # Many more than people can keep apart; each is listed with every answer.
@@ -95,3 +96,14 @@ def class_ids(db: sqlite3.Connection, set_id: int) -> dict[str, int]:
         "SELECT name, id FROM class WHERE set_id = ? AND rank IS NOT NULL ORDER BY rank", (set_id,)
     )
     return dict(rows.fetchall())
+
+
+def require_class(label: str, classes: Collection[str], set_name: str) -> None:
+    """Checks that a class is one of those of a set.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if label not in classes:
+        names = ", ".join(classes) or "none yet"
+        raise RequestError(f"no class {label[:100]!r} in set {set_name!r}; it has: {names}")

@@ -269,9 +269,7 @@ def _make_classes(db: sqlite3.Connection, set_name: str, places: Sequence[Place]
 
 
 def _class_id(classes: dict[str, int], label: str, set_name: str) -> int:
-    if label not in classes:
-        names = ", ".join(classes) or "none yet"
-        raise RequestError(f"no class {label[:100]!r} in set {set_name!r}; it has: {names}")
+    sets.require_class(label, classes, set_name)
     return classes[label]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from embed.atlas import Atlas
-from embed.errors import RequestError
+from serve.labelling.sets import require_class
 from serve.labelling.store import LabelStore
 from serve.locations import NONE
 from serve.queries import LabelFilter
@@ -43,10 +43,6 @@ class PlaceLabels:
         if wanted.label:
             sets = {one.name: one for one in self._store.sets()}
             there = [c.name for c in sets[wanted.label_set].classes]
-            if wanted.label not in there:
-                raise RequestError(
-                    f"no class {wanted.label[:100]!r} in set {wanted.label_set!r}; it has: "
-                    f"{', '.join(there) or 'none yet'}"
-                )
+            require_class(wanted.label, there, wanted.label_set)
             labels = tuple(label for label in labels if label.label == wanted.label)
         return np.array([label.location for label in labels], np.int64)
