@@ -27,6 +27,8 @@ TOLERANCE = 1.15
 _FORMAT = 1
 _ABOUT = "about.json"
 _CONFIG = TypeAdapter(EncoderConfig)
+# Of its attributes, those that older encoders do not have.
+_LATER = ("filters", "statistics")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,8 @@ class TrainedEncoder:
     def fingerprint(self) -> str:
         """The digest of shape, parameters and kind of input: one fingerprint, one encoder."""
         # What older encoders do not say leaves their fingerprints as they are.
-        shape = _CONFIG.dump_json(self.config, exclude=None if self.config.filters else {"filters"})
+        unsaid = {name for name in _LATER if not getattr(self.config, name)}
+        shape = _CONFIG.dump_json(self.config, exclude=unsaid)
         arrays = _named(self.params)
         parts = (part for k in sorted(arrays) for part in _bytes(k, arrays[k]))
         return digest(shape, *parts, *([b"masked"] if self.masked else []))

@@ -18,6 +18,7 @@ from embed.convolution import convolve
 from embed.errors import ConfigError
 from embed.filters import FilterBank
 from embed.geometry import Zyx, ZyxFloat, zyx
+from embed.segment_statistics import COUNT, SegmentStatistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,8 @@ class EncoderConfig:
             embedding reads beside the stages, as standard deviations in edges of the shortest voxel
             axis; they keep the local detail that neighbours do not share, see
             `embed.training.readout`.
+        statistics: whether the embedding reads how bright and how rough the segment is that a
+            field of view shows, beside all that; see `embed.segment_statistics`.
     """
 
     voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)
@@ -64,6 +67,7 @@ class EncoderConfig:
     read: tuple[int, ...] = (1, 2)
     embedding_dim: int = 64
     filters: tuple[float, ...] = ()
+    statistics: bool = False
 
     def __post_init__(self) -> None:
         last = len(self.stages) - 1
@@ -85,6 +89,16 @@ class EncoderConfig:
     def bank(self) -> FilterBank:
         """The filters that it reads."""
         return FilterBank(self.voxel_size_nm, self.fov, self.stride, self.filters)
+
+    @property
+    def segment(self) -> SegmentStatistics:
+        """The statistics that it reads where it does."""
+        return SegmentStatistics(self.voxel_size_nm, self.fov, self.stride)
+
+    @property
+    def plain(self) -> "EncoderConfig":
+        """The same, reading its stages alone: the shape that is trained."""
+        return dataclasses.replace(self, filters=(), statistics=False)
 
     @property
     def fov(self) -> Zyx:
@@ -156,6 +170,28 @@ class PointwiseBlock(nnx.Module):
         return x + self.narrow(nnx.relu(self.widen(self.norm(x)))).astype(x.dtype)
 
 
+class SegmentReading(nnx.Module):
+    """Lays what a segment shows as a whole beside what its embedding says.
+
+    A number becomes an angle: that two are alike is then the cosine of their difference, which
+    embeddings can be compared by, and none is longer for being brighter.
+    """
+
+    def __init__(self, dim: int, *, rngs: nnx.Rngs):
+        self.shift = nnx.Param(jnp.zeros(COUNT))
+        self.scale = nnx.Param(jnp.ones(COUNT))
+        self.turn = nnx.Linear(dim + 2 * COUNT, dim, use_bias=False, rngs=rngs)
+
+    def __call__(self, embedding: Float[Array, "*n dim"], statistics: Array) -> Array:
+        return unit(self.turn(self.beside(embedding, statistics)))
+
+    def beside(self, embedding: Float[Array, "*n dim"], statistics: Array) -> Array:
+        """Both, before they are turned to the length of an embedding."""
+        shift, scale = (_as(p[...], statistics) for p in (self.shift, self.scale))
+        angles = (statistics - shift) * scale
+        return jnp.concatenate([embedding, jnp.cos(angles), jnp.sin(angles)], axis=-1)
+
+
 class Encoder(nnx.Module):
     """The network of an `EncoderConfig`."""
 
@@ -173,6 +209,9 @@ class Encoder(nnx.Module):
         self.norm = nnx.LayerNorm(features, rngs=rngs)
         self.head = nnx.Linear(features, config.embedding_dim, rngs=rngs)
         self.filters = _linear_without_bias(config, rngs) if config.filters else None
+        self.segment = (
+            SegmentReading(config.embedding_dim, rngs=rngs) if config.statistics else None
+        )
 
     def __call__(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
         """Embeds every field of view of a batch of blocks, `config.stride` voxels apart.
@@ -184,10 +223,13 @@ class Encoder(nnx.Module):
         Returns:
             float32, length 1 along the last axis, so that a dot product is a cosine similarity.
         """
-        return unit(self.features(block))
+        embedding = unit(self.features(block))
+        if self.segment is None:
+            return embedding
+        return self.segment(embedding, self.config.segment(block))
 
     def features(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
-        """The embeddings before they are scaled to length 1; float32."""
+        """What stages and filters say, before it is scaled to length 1; float32."""
         learnt = self.learnt(block)
         return learnt if self.filters is None else learnt + self.filters(self.config.bank(block))
 

@@ -4,6 +4,7 @@ import math
 
 from embed.encoder import EncoderConfig
 from embed.geometry import Zyx, zyx
+from embed.segment_statistics import COUNT
 
 
 def of_block(config: EncoderConfig, cells: Zyx) -> int:
@@ -24,6 +25,8 @@ def of_block(config: EncoderConfig, cells: Zyx) -> int:
     if config.filters:
         total += _of_filters(config, cells)
         features += config.bank.count
+    if config.statistics:
+        features += config.embedding_dim + 2 * COUNT
     return total + 2 * math.prod(cells) * features * config.embedding_dim
 
 

@@ -11,8 +11,8 @@ from embed.errors import MismatchError, NotFoundError, VolumeError
 from embed.geometry import ZyxFloat, thin_axes, zyx
 
 NAME = "pretrained"
-# The preset that an encoder is adapted by.
-ADAPT = "adapt"
+# The presets that an encoder is adapted by: to a volume, and along the segments of one.
+ADAPT, ALONG_SEGMENTS = "adapt", "segments"
 FOLDER = Path(__file__).parent / "encoders"
 
 
@@ -73,16 +73,18 @@ def like_encoder(preset: RunConfig, encoder: TrainedEncoder) -> RunConfig:
     """The settings of a preset for an encoder that is there already.
 
     It goes on reading the filters that it reads. Where its voxels are thick along an axis, blocks
-    have few places along it, and filters, if it reads none, suit voxels so small in the plane.
+    have few places along it, unless the preset has one in each, and filters, if it reads none, suit
+    voxels so small in the plane.
     """
     thin = thin_axes(encoder.voxel_size_nm)
-    shape, scales = dataclasses.replace(encoder.config, filters=()), encoder.config.filters
+    shape, scales = encoder.config.plain, encoder.config.filters
     if len(thin) == 3:
         if scales:
             train = dataclasses.replace(preset.train, filter_scales=scales, read_filters=1.0)
             preset = dataclasses.replace(preset, train=train)
         return dataclasses.replace(preset, encoder=shape)
-    places = zyx(5 if axis in thin else 3 for axis in range(3))
+    one = preset.sampling.places == (1, 1, 1)
+    places = zyx(1 if one else 5 if axis in thin else 3 for axis in range(3))
     return dataclasses.replace(
         preset,
         encoder=shape,

@@ -17,12 +17,12 @@ embed.convolution embed.embedding_array embed.engines.lanes embed.evaluation.fil
 embed.evaluation.places embed.evaluation.retrieval embed.evaluation.scoreboard
 embed.evaluation.vnc_places embed.filters embed.formats.source embed.ingestion.stack embed.ledger
 embed.penalty embed.pointfiles.annotation_format embed.pointfiles.keyed embed.points
-embed.reporting.domains embed.reporting.events embed.reporting.journal embed.sweep
-embed.training.artefacts embed.training.resume embed.training.symmetry embed.training.zoom
-embed.voids serve.access serve.clusters.table serve.filters serve.gate.credentials serve.gate.guard
-serve.gate.tokens serve.hits serve.indexing.advice serve.indexing.spacing serve.labelling.classes
-serve.labelling.label serve.layers.precomputed serve.probing.names serve.swap serve.verbs.arguments
-serve.verbs.console serve.wire.status
+embed.reporting.domains embed.reporting.events embed.reporting.journal embed.segment_statistics
+embed.sweep embed.training.artefacts embed.training.resume embed.training.symmetry
+embed.training.zoom embed.voids serve.access serve.clusters.table serve.filters
+serve.gate.credentials serve.gate.guard serve.gate.tokens serve.hits serve.indexing.advice
+serve.indexing.spacing serve.labelling.classes serve.labelling.label serve.layers.precomputed
+serve.probing.names serve.swap serve.verbs.arguments serve.verbs.console serve.wire.status
 
 embed.embeddings embed.encoder embed.engines.ray embed.engines.workers embed.evaluation.bodies
 embed.evaluation.controls embed.evaluation.verification embed.formats.description

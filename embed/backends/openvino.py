@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib.util
 import itertools
+import math
 import sys
 import threading
 from typing import Any
@@ -21,6 +22,7 @@ from embed.encoder import EncoderConfig, Stage
 from embed.errors import ConfigError, MissingExtraError
 from embed.filters import FilterBank, invariants
 from embed.geometry import Zyx, zyx
+from embed.segment_statistics import EXPECTED, EXPECTED_PAIRS, SegmentStatistics
 from embed.threads import threads
 
 _END = np.iinfo(np.int64).max
@@ -131,9 +133,10 @@ def _model(encoder: TrainedEncoder, half: bool) -> Any:
     if config.filters:
         x = op.add(x, network.product(network.filtered(block, config.bank), "['filters']"))
     x = op.transpose(x, network.whole([0, 2, 3, 4, 1]))
-    squares = op.reduce_sum(op.multiply(x, x), network.whole([-1]), True)
-    unit = op.divide(x, op.sqrt(op.maximum(squares, network.number(1e-12))))
-    result = op.convert(unit, np.float16) if half else unit
+    x = network.unit(x)
+    if config.statistics:
+        x = network.unit(network.beside(x, network.statistics(block, config.segment)))
+    result = op.convert(x, np.float16) if half else x
     return openvino.Model([result], [block], "encoder")
 
 
@@ -195,6 +198,45 @@ class _Layers:
         }
         return op.concat(invariants(derivatives, bank.axes, op.sqrt, self.number), 1)
 
+    def statistics(self, block: Any, segment: SegmentStatistics) -> Any:
+        """How bright and how rough what each field of view shows is, [batch, z, y, x, 2]."""
+        op = self._op
+        x = op.unsqueeze(block, self.whole([1]))
+        seen = op.convert(op.not_equal(x, self.number(0.0)), np.float32)
+        total = functools.partial(self._totals, segment.stride)
+        squares, pairs = self.number(0.0), self.number(EXPECTED_PAIRS)
+        for axis, lag in segment.lags.items():
+            window = segment.pair_window(axis)
+            (a, b), (in_a, in_b) = self._pairs(x, axis, lag), self._pairs(seen, axis, lag)
+            both, difference = op.multiply(in_a, in_b), op.subtract(a, b)
+            apart = op.multiply(both, op.multiply(difference, difference))
+            squares, pairs = (
+                op.add(squares, total(window, apart)),
+                op.add(pairs, total(window, both)),
+            )
+        voxels = op.maximum(total(segment.fov, seen), self.number(1.0))
+        expected = self.number(EXPECTED * EXPECTED_PAIRS)
+        half = op.multiply(squares, self.number(0.5))
+        roughness = op.log(op.divide(op.add(half, expected), pairs))
+        found = op.concat([op.divide(total(segment.fov, x), voxels), roughness], 1)
+        return op.transpose(found, self.whole([0, 2, 3, 4, 1]))
+
+    def beside(self, x: Any, statistics: Any) -> Any:
+        """Embeddings and statistics as numbers of one, over the last axis."""
+        op, path = self._op, "['segment']"
+        shift, scale = (self._parameter(f"{path}['{name}']") for name in ("shift", "scale"))
+        angles = op.multiply(op.subtract(statistics, op.constant(shift)), op.constant(scale))
+        wide = op.concat([x, op.cos(angles), op.sin(angles)], -1)
+        return op.matmul(
+            wide, op.constant(self._parameter(f"{path}['turn']['kernel']")), False, False
+        )
+
+    def unit(self, x: Any) -> Any:
+        """Length 1 along the last axis; a zero vector stays zero."""
+        op = self._op
+        squares = op.reduce_sum(op.multiply(x, x), self.whole([-1]), True)
+        return op.divide(x, op.sqrt(op.maximum(squares, self.number(1e-12))))
+
     def at_centres(self, x: Any, config: EncoderConfig, stage: int) -> Any:
         """The features of a stage in the middle of each field of view."""
         (first, window), (fov, step) = config.window(stage), config.reach(stage)
@@ -219,6 +261,18 @@ class _Layers:
     def number(self, value: float) -> Any:
         """A constant."""
         return self._op.constant(np.array([value], np.float32))
+
+    def _pairs(self, x: Any, axis: int, lag: int) -> tuple[Any, Any]:
+        """All but the first and all but the last voxels along an axis."""
+        step, axes = self.whole([1]), self.whole([axis + 2])
+        ahead = self._op.slice(x, self.whole([lag]), self.whole([_END]), step, axes)
+        return ahead, self._op.slice(x, self.whole([0]), self.whole([-lag]), step, axes)
+
+    def _totals(self, stride: Zyx, window: Zyx, x: Any) -> Any:
+        """Sums over windows, so many voxels apart."""
+        zeros = [0, 0, 0]
+        means = self._op.avg_pool(x, list(stride), zeros, zeros, list(window), False, "floor")
+        return self._op.multiply(means, self.number(float(math.prod(window))))
 
     def _parameter(self, path: str) -> np.ndarray:
         return self._parameters[f"{path}.value"]

@@ -103,9 +103,9 @@ def started_from(encoder: TrainedEncoder, config: RunConfig) -> TrainState:
     Raises:
         MismatchError: the encoder has another shape than `config.encoder`; voxel sizes may differ.
     """
-    # The filters that it reads are laid beside what is learnt again, once training ends.
+    # What it reads beside what it learnt is laid there again, once training ends.
     voxels = config.encoder.voxel_size_nm
-    if dataclasses.replace(encoder.config, voxel_size_nm=voxels, filters=()) != config.encoder:
+    if dataclasses.replace(encoder.config.plain, voxel_size_nm=voxels) != config.encoder:
         raise MismatchError(
             f"the encoder to start from has the shape {encoder.config}, and the run is configured "
             f"for {config.encoder}: leave out the --encoder flags"
@@ -113,8 +113,8 @@ def started_from(encoder: TrainedEncoder, config: RunConfig) -> TrainState:
     state = init_state(config)
     params = jax.tree.map(lambda value: value, state.params)  # a copy: entries are replaced
     learnt = jax.tree.map(jnp.asarray, encoder.params)
-    if encoder.config.filters:
-        del learnt["filters"]
+    for read in {"filters", "segment"} & {*learnt}:
+        del learnt[read]
     params["encoder"] = learnt
     return state._replace(params=params)
 

@@ -8,6 +8,10 @@ was learnt, and the principal components of both make the embedding, which grows
 Scaling to length 1 loses the length of the features, too: how much there is of what they show. A
 constant laid beside them keeps it, since it becomes the smaller the longer they are. It takes the
 place of the direction in which places differ least.
+
+Where fields of view show one segment each, how bright and how rough it is as a whole is laid beside
+all that, since training teaches to overlook just that. It comes last, beside an embedding of length
+1, so that it weighs the same at every place.
 """
 
 import dataclasses
@@ -20,6 +24,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
 from embed.encoder import Encoder, EncoderConfig, network
+from embed.segment_statistics import COUNT
 
 Rows = Float[np.ndarray, "n wide"]
 
@@ -102,6 +107,44 @@ def with_length(
     return nnx.state(encoder, nnx.Param)
 
 
+def with_segment(
+    params: PyTree[Array],
+    config: EncoderConfig,
+    views: Sequence[Float[np.ndarray, "view crop z y x"]],
+    weight: float,
+) -> tuple[EncoderConfig, PyTree[Array]]:
+    """An encoder of the same length that reads how bright and how rough a segment is, too.
+
+    Of both together as much is kept as there is room for in as many numbers, by what it adds to
+    similarities.
+
+    Args:
+        params: of an encoder that does not read it.
+        config: of that encoder.
+        views: blocks of voxels that show one segment each, to take means, deviations and what is
+            kept from.
+        weight: of what the segment adds to a similarity, beside 1 of what there was; above 0.
+
+    Returns:
+        Shape and parameters; the parameters given stay as they are.
+    """
+    wider = dataclasses.replace(config, statistics=True)
+    statistics = _over(jax.jit(wider.segment.__call__), views)
+    encoder = Encoder(wider, rngs=nnx.Rngs(0))
+    nnx.update(encoder, jax.tree.map(jnp.array, params))
+    segment = encoder.segment
+    assert segment is not None
+    segment.shift[...] = jnp.asarray(statistics.mean(axis=0), jnp.float32)
+    segment.scale[...] = jnp.asarray(1 / np.sqrt(statistics.var(axis=0) + _LEAST), jnp.float32)
+    embedded = _over(jax.jit(network(config, params).__call__), views)
+    weights = np.ones(config.embedding_dim + 2 * COUNT)
+    weights[config.embedding_dim :] = np.sqrt(weight / COUNT)
+    rows = np.asarray(segment.beside(*map(jnp.asarray, (embedded, statistics)))) * weights
+    kernel = weights[:, None] * _rotated(np.linalg.eigh(rows.T @ rows)[1], config.embedding_dim)
+    segment.turn.kernel[...] = jnp.asarray(kernel, jnp.float32)
+    return wider, nnx.state(encoder, nnx.Param)
+
+
 def _over(function: Callable[[Array], Array], views: Sequence[np.ndarray]) -> Rows:
     """One row per place of the views."""
     found = (np.asarray(function(jnp.asarray(v.reshape(-1, *v.shape[2:])))) for v in views)
@@ -110,7 +153,11 @@ def _over(function: Callable[[Array], Array], views: Sequence[np.ndarray]) -> Ro
 
 def _components(rows: Rows, config: EncoderConfig) -> Float[np.ndarray, "wide dim"]:
     """The directions of the most variance, rotated among themselves."""
-    dim, centred = config.embedding_dim, rows - rows.mean(axis=0)
-    _, directions = np.linalg.eigh(centred.T @ centred)  # in the order of rising variance
+    centred = rows - rows.mean(axis=0)
+    return _rotated(np.linalg.eigh(centred.T @ centred)[1], config.embedding_dim)
+
+
+def _rotated(directions: Float[np.ndarray, "wide wide"], dim: int) -> Float[np.ndarray, "wide dim"]:
+    """The last of some directions, which are in the order of what they hold, turned."""
     rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(dim, dim)))
     return directions[:, -dim:] @ rotation

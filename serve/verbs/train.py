@@ -13,7 +13,7 @@ from embed.config import RunConfig, TrainConfig, VolumeConfig, load_preset
 from embed.encoder import EncoderConfig
 from embed.errors import ConfigError
 from embed.geometry import ZyxFloat
-from embed.pretrained import ADAPT, find_encoder, like_encoder
+from embed.pretrained import ADAPT, ALONG_SEGMENTS, find_encoder, like_encoder
 from embed.reporting.config import ReportConfig
 from embed.reporting.figures import main_figures, read_figures
 from embed.reporting.page import FILE as PAGE
@@ -41,19 +41,21 @@ from serve.verbs.console import note, print_json, progress, say
 class Arguments:
     """Learns an encoder from a volume, without labels.
 
-    CONFIG is a preset that comes with voxkin (fibsem, sections, gpu, gpus, adapt, demo, smoke,
-    pretrained_isotropic or pretrained_sections), or the path of a Python file like one; its
-    settings are the defaults below, and any of them can be changed by its flag. A run goes on where
-    it stopped when the same command is given again; Ctrl-C and SIGTERM save first. With --init
-    pretrained, it starts from the encoder that comes with voxkin for voxels like those of VOLUME,
-    calibrates it to VOLUME, which takes half a minute, and trains it on if --train.steps says so;
-    CONFIG is then left out, or names other settings, and without --volume the volumes too.
+    CONFIG is a preset that comes with voxkin (fibsem, sections, gpu, gpus, adapt, segments,
+    demo, smoke, pretrained_isotropic or pretrained_sections), or the path of a Python file like
+    one; its settings are the defaults below, and any of them can be changed by its flag. A run goes
+    on where it stopped when the same command is given again; Ctrl-C and SIGTERM save first. With
+    --init pretrained, it starts from the encoder that comes with voxkin for voxels like those of
+    VOLUME, calibrates it to VOLUME, which takes half a minute, and trains it on if --train.steps
+    says so, or, five minutes, along its segments if --segmentation names them; CONFIG is then left
+    out, or names other settings, and without --volume the volumes too.
 
     Examples:
       voxkin train fibsem --volume em.ome.zarr --out runs/em
       voxkin train fibsem --volume em.ome.zarr --out runs/em --train.steps 10000
       voxkin train --init pretrained --volume em.ome.zarr --out runs/em
       voxkin train --init pretrained --volume em.ome.zarr --out runs/em --train.steps 2000
+      voxkin train --init pretrained --volume em.zarr --segmentation ids.zarr --out runs/neurons
       voxkin train my_preset.py --out runs/mine
       srun --ntasks 4 voxkin train fibsem --volume em.ome.zarr --out runs/em --join auto
 
@@ -98,12 +100,13 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Parses and runs."""
     named = bool(words) and not words[0].startswith("-")
-    adapts = not named and any(word.split("=")[0] == "--init" for word in words)
+    flags = {word.split("=")[0] for word in words}
+    adapts = not named and "--init" in flags
     if words and not named and not adapts and words[0] not in HELP:
         raise ConfigError("CONFIG comes first, as in: voxkin train fibsem --out RUN")
     # A preset gives the flags their defaults, so it is read before they are.
     if adapts:
-        words = [ADAPT, *words]
+        words = [ALONG_SEGMENTS if "--segmentation" in flags else ADAPT, *words]
     preset = load_preset(words[0] if words and words[0] not in HELP else "fibsem")
     arguments = _parsed(words, preset)
     if arguments.join is not None:
@@ -113,6 +116,7 @@ def main(words: list[str]) -> None:
         # Again, because the shape of the encoder decides what blocks are cut.
         preset = like_encoder(preset, start)
         arguments = _parsed(words, preset)
+    _check_segmentation(arguments, preset)
     config = RunConfig(
         _volumes(arguments) or preset.volumes,
         arguments.encoder,
@@ -140,6 +144,15 @@ def main(words: list[str]) -> None:
 def _parsed(words: list[str], preset: RunConfig) -> Arguments:
     parts = (preset.encoder, preset.sampling, preset.augment, preset.train, ReportConfig())
     return call(Arguments, "train", words, default=Arguments(tyro.MISSING, tyro.MISSING, *parts))
+
+
+def _check_segmentation(arguments: Arguments, preset: RunConfig) -> None:
+    along_segments = all(volume.segmentation for volume in preset.volumes)
+    if arguments.volume is not None and along_segments and not arguments.segmentation:
+        raise ConfigError(
+            f"the preset {arguments.config} draws pairs along the segments of its volumes: name "
+            "the segment ids of --volume with --segmentation"
+        )
 
 
 def _start(arguments: Arguments, preset: RunConfig | None) -> TrainedEncoder | None:

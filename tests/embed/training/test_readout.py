@@ -1,14 +1,17 @@
 """Tests of embed/training/readout.py: what is laid beside what was learnt."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from embed.encoder import Encoder
-from embed.training.learner import calibrated
-from embed.training.readout import with_filters, with_length
+from embed.checkpoint import TrainedEncoder
+from embed.encoder import Encoder, network
+from embed.training.learner import calibrated, started_from
+from embed.training.readout import with_filters, with_length, with_segment
 from tests.embed.training.test_learner import features_of, of_length_one
 
 pytestmark = pytest.mark.slow
@@ -132,3 +135,63 @@ def test_keeping_the_length_leaves_the_parameters_given_as_they_are(calibrated_r
     assert jax.tree.structure(made) == jax.tree.structure(params)
     assert all(map(np.array_equal, jax.tree.leaves(params), jax.tree.leaves(before)))
     assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {np.dtype(np.float32)}
+
+
+@pytest.fixture(scope="module")
+def shown_alone(calibrated_run):
+    """The same, of views that show what is bright, and 0 around it."""
+    config, params, views = calibrated_run
+    return config, params, [np.where(view > 0, view, 0).astype(np.float32) for view in views]
+
+
+def embeddings_of(shape, params, views):
+    run = jax.jit(network(shape, params).__call__)
+    blocks = np.concatenate([v.reshape(-1, *v.shape[2:]) for v in views])
+    return np.asarray(run(jnp.asarray(blocks))).reshape(-1, shape.embedding_dim)
+
+
+def statistics_of(shape, views):
+    blocks = np.concatenate([v.reshape(-1, *v.shape[2:]) for v in views])
+    found = np.asarray(jax.jit(shape.segment.__call__)(jnp.asarray(blocks)))
+    return found.reshape(-1, found.shape[-1]).astype(np.float64)
+
+
+@pytest.mark.parametrize("weight", [0.5, 2.0])
+def test_segments_that_are_as_bright_and_as_rough_become_more_alike(shown_alone, weight):
+    config, params, views = shown_alone
+    before = embeddings_of(config, params, views)[::7]
+    statistics = statistics_of(config, views)
+    apart = (statistics - statistics.mean(axis=0)) / statistics.std(axis=0)
+
+    shape, made = with_segment(params, config, views, weight)
+
+    after = embeddings_of(shape, made, views)[::7]
+    differences = apart[::7][:, None] - apart[::7][None]
+    alike = (before @ before.T + weight * np.cos(differences).mean(axis=2)) / (1 + weight)
+    assert shape == dataclasses.replace(config, statistics=True)
+    np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1, atol=1e-5)
+    # No more than what there is no room for is lost.
+    assert np.corrcoef((after @ after.T).ravel(), alike.ravel())[0, 1] > 0.99
+    assert best_fit(after, apart[::7]).mean() > best_fit(before, apart[::7]).mean() + 0.1
+
+
+def test_segments_are_read_beside_filters_and_length_and_training_starts_without(
+    shown_alone, learnt
+):
+    config, params, views = shown_alone
+    shape, wider = with_filters(params, config, views, SCALES, weight=1.0)
+    wider = with_length(wider, shape, views, share=1.0)
+    before = jax.tree.map(np.array, wider)
+
+    both, made = with_segment(wider, shape, views, weight=0.5)
+
+    assert both.plain == config
+    assert all(map(np.array_equal, jax.tree.leaves(wider), jax.tree.leaves(before)))
+    expected = nnx.state(Encoder(both, rngs=nnx.Rngs(0)), nnx.Param)
+    assert jax.tree.structure(made) == jax.tree.structure(expected)
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(
+        features_of(both, made, views), features_of(shape, wider, views), atol=1e-5
+    )
+    state = started_from(TrainedEncoder(both, made), learnt[0])
+    assert jax.tree.structure(state.params["encoder"]) == jax.tree.structure(params)

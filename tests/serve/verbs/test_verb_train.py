@@ -1,5 +1,6 @@
 """Tests of `voxkin train`: what it makes, what it refuses, and how it stops and goes on."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -112,6 +113,39 @@ def test_without_steps_an_encoder_is_calibrated_and_how_to_train_it_on_is_said(
     assert voxkin("train", "adapt", "--volume", volume, "--out", tmp_path / "x").complaint.endswith(
         "name the encoder with --init, or ask for at least 1 step"
     )
+
+
+@pytest.fixture
+def segments(tmp_path):
+    """Ids of slabs of 16 voxels along y, on the grid of the volume."""
+    ids = np.zeros(SHAPE, np.uint32) + np.arange(1, 4, dtype=np.uint32).repeat(16)[:, None]
+    return write_volume(tmp_path / "ids.zarr", ids)
+
+
+def test_with_a_segmentation_an_encoder_is_trained_on_along_segments(
+    voxkin, volume, segments, run, tmp_path
+):
+    words = ("train", "--init", run, "--volume", volume, "--segmentation", segments)
+    few = ("--sampling.crops", 4, "--sampling.segments.smallest-um3", 0.001, *SHORT[:2])
+
+    told = voxkin(*words, "--out", tmp_path / "new", *few, "--train.filter-scales", 1)
+
+    assert told.code == 0, told.err
+    config, found = read_config(tmp_path / "new"), load_encoder(tmp_path / "new")
+    assert config.sampling.places == (1, 1, 1)
+    assert config.train.keep_length == 0
+    assert found.masked
+    assert found.config == dataclasses.replace(load_encoder(run).config, statistics=True)
+    again = ("train", "--init", tmp_path / "new", *words[3:], "--out", tmp_path / "again", *few)
+    assert voxkin(*again, "--train.read-segment", 0, "--train.filter-scales", 1).code == 0
+    assert load_encoder(tmp_path / "again").config == load_encoder(run).config
+
+
+def test_a_preset_along_segments_wants_those_of_the_volume(voxkin, volume, run, tmp_path):
+    words = ("train", "segments", "--init", run, "--volume", volume, "--out", tmp_path / "new")
+
+    assert "name the segment ids of --volume with --segmentation" in voxkin(*words).complaint
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.long
