@@ -9,8 +9,11 @@ import pytest
 
 import serve.recheck
 import serve.searching.supplies
+from embed.atlas import Atlas
+from embed.errors import DataError
 from serve.client import Client
 from serve.index import build_index, open_index
+from serve.locations import unit
 from serve.metrics import Metrics
 from serve.queries import Query
 from serve.recheck import AMONG, Rechecks, recall_of
@@ -55,6 +58,32 @@ def test_compared_with_everything_it_is_the_true_recall(made):
     expected = [true_recall(made, index, query) for query in QUERIES]
     assert told == pytest.approx(expected)
     assert 0.1 < np.mean(expected) < 0.95
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_some_planes_at_a_time_it_is_the_same_and_rests_between(made, monkeypatch, kept):
+    monkeypatch.setattr(serve.recheck, "_AT_ONCE", 1)
+    atlas, rests = Atlas.open(made.path), []
+    if kept:
+        vectors, _ = unit(atlas.store.read(atlas.store.cells).reshape(-1, atlas.store.dim))
+        atlas.store.keep(vectors)
+    index, rng = open_index(atlas), np.random.default_rng(0)
+
+    told = [recall_of(atlas, index, query, rng, rests.append) for query in QUERIES]
+
+    assert told == pytest.approx([true_recall(made, index, query) for query in QUERIES])
+    assert len(rests) == len(QUERIES) * sum(shard.shape[0] for shard in atlas.shards)
+    assert min(rests) > 0
+
+
+def test_an_embedding_that_is_no_number_is_told(made):
+    atlas = Atlas.open(made.path)
+    vectors = atlas.store.read(atlas.store.cells).reshape(-1, atlas.store.dim)
+    vectors[vectors.any(axis=1)] = np.nan
+    atlas.store.keep(vectors)
+
+    with pytest.raises(DataError, match="not finite"):
+        recall_of(atlas, open_index(made), QUERIES[0], np.random.default_rng(0))
 
 
 def test_compared_with_parts_it_is_so_on_average(made, monkeypatch):
