@@ -32,8 +32,9 @@ def require_unmasked(encoder: TrainedEncoder) -> None:
     if encoder.masked:
         raise MismatchError(
             "this encoder was trained on fields of view masked to one segment, and a dense run "
-            "shows all of them whole: use one that was trained without --segmentation, or with "
-            "--sampling.segments.mask 0"
+            "shows all of them whole: embed places in segments (--segmentation IDS with "
+            "--per-segment 20, or with --points FILE), or use an encoder that was trained without "
+            "--segmentation"
         )
 
 

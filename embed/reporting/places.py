@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int
 from embed.encoder import EncoderConfig
 from embed.errors import DataError
 from embed.geometry import Box, Grid, Zyx, zyx
+from embed.segments import masked_to_centre
 from embed.training.sampling import TrainingVolume
 from embed.training.zoom import resampled
 
@@ -26,7 +27,8 @@ class Places:
     """Blocks of voxels, and the places that an encoder finds in them, block after block.
 
     Attributes:
-        blocks: normalised grey values.
+        blocks: normalised grey values; of volumes with segments 0 where another segment lies than
+            in the middle.
         centres: continuous voxels of its own volume, ZYX.
         volumes: the number of the training volume that each place is of.
         parts: the number of the block that each place is of.
@@ -54,10 +56,11 @@ def take_places(
 
     A function of its arguments alone: no generator of random numbers is shared with training.
 
-    A volume that training resamples is resampled here, too.
+    A volume that training resamples is resampled here, too. Of one with a segmentation blocks show
+    the segment in their middle alone, as training does.
 
     Args:
-        source: the volume.
+        source: the volume; with a segmentation blocks are of single places.
         number: of the volume, noted with every place.
         box: where, in its voxels; at least as large as a block of `cells`.
         encoder: gives field of view and stride.
@@ -86,9 +89,11 @@ def take_places(
             if len(kept) >= wanted:
                 break
     if not kept:
+        segments = "" if source.segmentation is None else " or no segment in their middle"
         raise DataError(
             f"{source.volume.name}: {tries} blocks spread over {box} (voxels, ZYX) had no "
-            "contrast; is the volume mostly empty? Train on a box of it that holds tissue"
+            f"contrast{segments}; is the volume mostly empty? Train on a box of it that holds "
+            "tissue"
         )
     return _located(kept[:wanted], grid, number, source, box)
 
@@ -131,7 +136,10 @@ def _grey(source: TrainingVolume, box: Box, block: Box) -> Float32[np.ndarray, "
     stop = np.clip(stop, start + 1, box.shape)
     voxels = Box(zyx(start), zyx(stop)).shifted(box.start)
     try:
-        return resampled(source.normaliser(source.volume.read(voxels)), block.shape)
+        grey = resampled(source.normaliser(source.volume.read(voxels)), block.shape)
+        if source.segmentation is None:
+            return grey
+        return np.where(masked_to_centre(source.segmentation.read(voxels)), grey, np.float32(0))
     except DataError as error:
         raise DataError(f"{source.volume.name}, voxels {voxels} (ZYX): {error}") from error
 

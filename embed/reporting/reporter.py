@@ -1,6 +1,7 @@
 """What a run tells while it trains: figures, event files, sheets, the page, and an alarm."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +40,8 @@ class Reporter:
         sources: Sequence[TrainingVolume],
         run: Path,
     ):
-        self._config, self._report, self._sources, self._run = config, report, sources, run
+        self._config, self._report, self._run = config, report, run
+        self._sources = [_shown(source, config) for source in sources]
         self._labels = None
         if report.labels is not None:  # before the run begins: a mistake costs no training
             self._labels = open_labels(report, sources[0], config.encoder)
@@ -173,6 +175,12 @@ class Reporter:
             yield
         finally:
             self._spent_s += time.monotonic() - began
+
+
+def _shown(source: TrainingVolume, config: RunConfig) -> TrainingVolume:
+    """A volume as the encoder is to see it: with segments only where it is shown one at a time."""
+    masked = config.sampling.segments.masked
+    return source if masked else dataclasses.replace(source, segmentation=None)
 
 
 def trained_on(config: RunConfig, sources: Sequence[TrainingVolume]) -> tuple[dict[str, Any], ...]:

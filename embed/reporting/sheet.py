@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from embed.evaluation.retrieval import far_enough, separated
 from embed.geometry import Zyx, ZyxFloat
 from embed.reporting.places import Places
-from embed.reporting.slices import XY, XZ, ZY, Window, draw_slice
+from embed.reporting.slices import XY, XZ, ZY, Window, draw_segment, draw_slice
 from embed.training.sampling import TrainingVolume
 
 # A slice shows the field of view and as much again around it, for context.
@@ -29,6 +29,8 @@ _INK = (30, 33, 38)
 _FAINT = (110, 116, 125)
 _MARK = (234, 88, 12)
 _PAPER = (250, 250, 249)
+# How far other segments than that of the place fade.
+_PALE, _BUT_PALE = 0.65, ", but what is pale"
 _CORNERS = {XY: (0, 0), ZY: (1, 0), XZ: (0, 1)}
 
 
@@ -91,7 +93,8 @@ def draw_sheet(
     """Draws a row per query: its three slices, then those of its neighbours.
 
     Slices are xy, to its right zy, below it xz, all at one scale. The frame is the field of view;
-    what lies outside of it the encoder did not see.
+    what lies outside of it the encoder did not see, nor what is pale: other segments than that of
+    the place, in volumes with a segmentation.
 
     Returns:
         A PNG.
@@ -109,7 +112,8 @@ def draw_sheet(
     pen.text((_GAP, 7), title, _INK, ImageFont.load_default(15))
     legend = (
         f"xy, zy to the right, xz below; {edge:,.0f} nm across; the frame is what the encoder "
-        "sees; middle in nm, XYZ"
+        f"sees{_BUT_PALE if any(source.segmentation for source in sources) else ''}; middle in nm, "
+        "XYZ"
     )
     pen.text((_GAP, 26), legend, _FAINT, ImageFont.load_default(11))
     tiles = _Tiles(places, sources, fov, Window(edge, _PIXELS))
@@ -145,7 +149,12 @@ class _Tiles:
         for axes, corner in _CORNERS.items():
             x, y = (n * (_PIXELS + _SEAM) for n in corner)
             picture = draw_slice(source.volume, source.normaliser, centre, axes, self._window)
-            tile.paste(picture.convert("RGB"), (x, y))
+            picture = picture.convert("RGB")
+            if source.segmentation is not None:
+                seen_of_it = draw_segment(source.segmentation, centre, axes, self._window)
+                pale = Image.blend(picture, Image.new("RGB", picture.size, _PAPER), _PALE)
+                picture = Image.composite(picture, pale, seen_of_it)
+            tile.paste(picture, (x, y))
             _frame(pen, (x, y), float(seen[axes[1]]), float(seen[axes[0]]))
         self._write(pen, source, centre, caption)
         return tile

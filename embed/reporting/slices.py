@@ -1,9 +1,10 @@
 """Three slices through a place, side by side as three sides of a box unfolded."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 
 from embed.geometry import Box, zyx
@@ -53,6 +54,34 @@ def draw_slice(
     Raises:
         DataError: a chunk cannot be read, or holds NaN.
     """
+
+    def grey(voxels: Shaped[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
+        return normaliser(voxels) * (127.5 / _CONTRAST) + 127.5
+
+    return _drawn(volume, centre, axes, window, grey)
+
+
+def draw_segment(
+    segmentation: Volume, centre: Float[np.ndarray, "3"], axes: tuple[int, int], window: Window
+) -> Image.Image:
+    """Draws where the segment of a place lies in the slice of `draw_slice`: white, else black.
+
+    Raises:
+        DataError: a chunk cannot be read.
+    """
+    z, y, x = np.floor(centre).astype(int).tolist()
+    (mine,) = segmentation.read(Box.of_shape((1, 1, 1), (z, y, x))).ravel()
+    outside = dataclasses.replace(window, empty=0)
+    return _drawn(segmentation, centre, axes, outside, lambda ids: 255.0 * (ids == mine))
+
+
+def _drawn(
+    volume: Volume,
+    centre: Float[np.ndarray, "3"],
+    axes: tuple[int, int],
+    window: Window,
+    grey: Callable[[Shaped[np.ndarray, "z y x"]], Float[np.ndarray, "z y x"]],
+) -> Image.Image:
     half = np.zeros(3)
     sizes = np.asarray(volume.frame.voxel_size_nm)
     half[list(axes)] = window.edge_nm / 2 / sizes[list(axes)]
@@ -60,11 +89,12 @@ def draw_slice(
     start, stop = np.floor(low).astype(int), np.ceil(high).astype(int)
     stop = np.maximum(stop, start + 1)
     box = Box(zyx(start), zyx(stop))
-    grey = np.full(box.shape, window.empty, np.uint8)
+    values = np.full(box.shape, window.empty, np.uint8)
     inside = box.intersection(volume.box)
     if inside is not None:
-        values = normaliser(volume.read(inside)) * (127.5 / _CONTRAST) + 127.5
-        grey[inside.shifted([-n for n in box.start]).slices] = np.clip(values, 0, 255)
+        values[inside.shifted([-n for n in box.start]).slices] = np.clip(
+            grey(volume.read(inside)), 0, 255
+        )
     rows, columns = axes
     crop = (
         low[columns] - start[columns],
@@ -73,7 +103,7 @@ def draw_slice(
         high[rows] - start[rows],
     )
     size = (window.pixels, window.pixels)
-    picture = Image.fromarray(_plane(grey, axes))
+    picture = Image.fromarray(_plane(values, axes))
     return picture.resize(size, Image.Resampling.BILINEAR, box=crop)
 
 

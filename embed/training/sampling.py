@@ -137,7 +137,7 @@ class PairSampler:
     @property
     def masked(self) -> bool:
         """Whether an encoder trained on this is to be given masked fields of view."""
-        return self._config.segments.mask >= 0.5 and any(self._along)
+        return self._config.segments.masked and any(self._along)
 
     def batch(self, step: int, each: _Each = map) -> Batch:
         """The blocks of a step: views of the crops of this host, groups of all.

@@ -66,6 +66,11 @@ class SegmentSampling:
         if min(self.neighbourhoods, self.hold) < 1:
             raise ConfigError(f"neighbourhoods and hold are at least 1; got {self}")
 
+    @property
+    def masked(self) -> bool:
+        """Whether an encoder that is trained on such pairs is to be given masked fields of view."""
+        return self.mask >= 0.5
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pair:

@@ -138,6 +138,7 @@ def main(words: list[str]) -> None:
         say(
             f"encoder {encoder.fingerprint[:12]} is in {arguments.out}, its report is {page}; "
             f"next: voxkin embed {arguments.out} --volume VOLUME --out ATLAS"
+            + (" --segmentation IDS --per-segment 20" if encoder.masked else "")
         )
 
 

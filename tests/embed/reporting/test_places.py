@@ -76,3 +76,32 @@ def test_several_volumes_have_equal_shares_and_their_blocks_own_numbers(source, 
     assert np.bincount(places.volumes).tolist() == [120, 120]
     np.testing.assert_array_equal(places.parts, np.repeat(np.arange(20), 12))
     assert len(places.blocks) == 20
+
+
+@pytest.fixture
+def segmented(source, write_volume):
+    """The tissue with two segments and, in the last third along x, none."""
+    ids = np.zeros(source.volume.box.shape, np.uint16)
+    ids[:, :24, :38], ids[:, 24:, :38] = 3, 900
+    return dataclasses.replace(source, segmentation=write_volume(ids, name="ids.zarr"))
+
+
+def test_blocks_of_a_volume_with_segments_show_the_one_in_their_middle(segmented, tiny):
+    places = take_places(segmented, 0, segmented.box, tiny, (1, 1, 1), 150, seed=0)
+
+    ids = segmented.segmentation.read(segmented.segmentation.box)
+    starts = (places.centres - np.array(tiny.fov) / 2).astype(int)
+    middles = ids[tuple(np.floor(places.centres).astype(int).T)]
+    assert set(middles.tolist()) == {3, 900}
+    for start, middle, block in zip(starts, middles, places.blocks, strict=True):
+        seen = Box.of_shape(tiny.fov, zyx(start))
+        grey = segmented.normaliser(segmented.volume.read(seen))
+        np.testing.assert_array_equal(block, np.where(ids[seen.slices] == middle, grey, 0))
+
+
+def test_segments_that_are_nowhere_are_said_to_be(source, write_volume, tiny):
+    ids = write_volume(np.zeros(source.volume.box.shape, np.uint8), name="none.zarr")
+    nowhere = dataclasses.replace(source, segmentation=ids)
+
+    with pytest.raises(DataError, match="or no segment in their middle"):
+        take_places(nowhere, 0, nowhere.box, tiny, (1, 1, 1), 20, seed=0)

@@ -10,8 +10,8 @@ from PIL import Image
 from embed.geometry import Box
 from embed.normaliser import Normaliser, measure
 from embed.reporting.places import watched_places
-from embed.reporting.sheet import choose_queries, draw_sheet, find_rows, seen_nm
-from embed.reporting.slices import XY, XZ, ZY, Window, draw_slice
+from embed.reporting.sheet import Row, choose_queries, draw_sheet, find_rows, seen_nm
+from embed.reporting.slices import XY, XZ, ZY, Window, draw_segment, draw_slice
 from embed.training.sampling import TrainingVolume
 
 
@@ -132,3 +132,40 @@ def test_places_of_a_resampled_volume_are_seen_as_training_sees_them(tissue_volu
     smooth = [np.abs(np.diff(block, axis=2)).mean() for block in places.blocks]
     sharp = watched_places([plain], tiny, (2, 2, 2), 64).blocks
     assert np.mean(smooth) < 0.8 * np.mean([np.abs(np.diff(b, axis=2)).mean() for b in sharp])
+
+
+def test_where_the_segment_of_a_place_lies_is_white(tissue_volume, write_volume):
+    ids = np.full(tissue_volume.box.shape, 5, np.uint64)
+    ids[:, 20:, :] = 2**40
+    segmentation = write_volume(ids, name="ids.zarr")
+    window = Window(200.0, 40)
+
+    above, below = (
+        np.asarray(draw_segment(segmentation, np.array([20.5, y, 28.5]), XY, window))
+        for y in (15.5, 24.5)
+    )
+
+    # 20 voxels of 10 nm are 40 pixels: the border at y = 20 lies 4.5 voxels from either middle.
+    assert (above[:27] == 255).all()
+    assert not above[31:].any()
+    assert not below[:9].any()
+    assert (below[13:] == 255).all()
+
+
+def test_other_segments_are_pale_on_a_sheet(sources, write_volume, tiny):
+    (source, _) = sources
+    ids = np.ones(source.volume.box.shape, np.uint8)
+    ids[:, 24:] = 2
+    segmented = dataclasses.replace(source, segmentation=write_volume(ids, name="ids.zarr"))
+    places = watched_places([segmented], tiny, (1, 1, 1), 100)
+    rows = [Row(int(choose_queries(places, 1)[0]), (), ())]
+
+    plain, pale = (
+        np.asarray(Image.open(io.BytesIO(draw_sheet(rows, places, [s], tiny.fov, ""))), float)
+        for s in (source, segmented)
+    )
+
+    changed = (plain != pale).any(axis=2)[46:]
+    paper = np.array([250, 250, 249])
+    assert 0.02 < changed.mean() < 0.9
+    assert (abs(pale - paper) <= abs(plain - paper) + 1)[46:][changed].all()
