@@ -33,6 +33,7 @@ config = RunConfig(
         temperature=0.1,
         filter_scales=(2.0, 4.0, 8.0, 16.0),
         read_filters=1.5,
+        tones=(2.0, 4.0, 8.0, 16.0),
         save_every=500,
     ),
 )

@@ -25,6 +25,10 @@ config = RunConfig(
     sampling=SamplingConfig(crops=8, places=(3, 5, 5), shift_nm=100.0),
     augment=AugmentConfig(section_jitter=0.2),
     train=TrainConfig(
-        steps=3000, temperature=0.1, filter_scales=(2.0, 4.0, 8.0, 16.0), read_filters=1.5
+        steps=3000,
+        temperature=0.1,
+        filter_scales=(2.0, 4.0, 8.0, 16.0),
+        read_filters=1.5,
+        tones=(2.0, 4.0, 8.0, 16.0),
     ),
 )

@@ -5,8 +5,8 @@
 With --init and --segmentation the name of this preset may be left out. The shape of the encoder is
 that of the one it starts from. 600 steps take five minutes on two cores; what they gave is in
 docs/training.md. Each block holds one place, since a mask suits one field of view alone. The
-embeddings have no constant beside them, which probes of few labels gain by and similarity, that
-neurons are told apart by, does not.
+embeddings have neither a constant nor tones beside them, which probes of few labels gain by, and
+similarity, by which neurons are told apart, does not.
 """
 
 from embed.config import RunConfig, TrainConfig, VolumeConfig
@@ -21,6 +21,7 @@ config = RunConfig(
         temperature=0.1,
         ignore_cells=1,
         filters=1.0,
+        read_tones=0.0,
         keep_length=0.0,
     ),
 )

@@ -28,7 +28,7 @@ _FORMAT = 1
 _ABOUT = "about.json"
 _CONFIG = TypeAdapter(EncoderConfig)
 # Of its attributes, those that older encoders do not have.
-_LATER = ("filters", "statistics")
+_LATER = ("filters", "tones", "statistics")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,9 +72,13 @@ class TrainConfig:
         read_filters: weight in the embedding, once training ends, of what those filters answer
             beside what was learnt; 0 leaves them out. They tell more of thick sections than what
             was learnt does, and nothing new of isotropic volumes.
-        read_segment: weight in the embedding, once training ends, of how bright and how rough the
-            segment is that a field of view shows, beside all else, which counts 1; where fields of
-            view show one segment, and no other. 0 leaves it out.
+        tones: standard deviations of Gaussian means in the middle of the field of view that the
+            embedding reads as angles, once training ends, in edges of the shortest voxel axis.
+            Several tell more of thick sections, and one as much of isotropic volumes.
+        read_tones: weight of those in the embedding, beside all else, which counts 1; 0 leaves them
+            out. Probes standardise numbers, so any weight tells them as much.
+        read_segment: the same of how bright and how rough the segment is that a field of view
+            shows, where fields of view show one segment and no other.
         keep_length: a constant laid beside the features before they are scaled to length 1, by
             their mean length; probes read from it how long they were. 0 leaves it out; more than
             1 helps probes little and makes similar what is not.
@@ -100,6 +104,8 @@ class TrainConfig:
     filters: float = 4.0
     filter_scales: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     read_filters: float = 0.0
+    tones: tuple[float, ...] = (2.0,)
+    read_tones: float = 0.1
     read_segment: float = 0.5
     keep_length: float = 1.0
     projection: tuple[int, ...] = (128, 64)
@@ -122,7 +128,9 @@ class TrainConfig:
                 "filters is at least 0 and names one or more filter_scales above 0; got "
                 f"{self.filters} and {self.filter_scales}"
             )
-        for name in ("read_filters", "read_segment", "keep_length"):
+        if min(self.tones, default=1) <= 0:
+            raise ConfigError(f"tones are scales above 0; got {self.tones}")
+        for name in ("read_filters", "read_tones", "read_segment", "keep_length"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ConfigError(f"{name} is a weight of at least 0; got {value}")
         if min(self.variance, self.covariance) < 0:
@@ -161,9 +169,9 @@ class RunConfig:
             raise ConfigError("a run needs at least one volume; name one with --volume")
         if self.encoder != self.encoder.plain:
             raise ConfigError(
-                "what an embedding reads of filters and segments is laid beside what was learnt "
-                "once training ends: set train.filter_scales and train.read_filters, not "
-                "encoder.filters; train.read_segment, not encoder.statistics"
+                "what an embedding reads beside its stages is laid there once training ends: set "
+                "train.filter_scales with read_filters, read_tones and read_segment, not "
+                "encoder.filters, encoder.tones and encoder.statistics"
             )
         blocks, part = 2 * self.sampling.crops, self.train.at_once
         if part is not None and part < blocks and blocks % part:

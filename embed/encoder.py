@@ -54,8 +54,10 @@ class EncoderConfig:
             embedding reads beside the stages, as standard deviations in edges of the shortest voxel
             axis; they keep the local detail that neighbours do not share, see
             `embed.training.readout`.
-        statistics: whether the embedding reads how bright and how rough the segment is that a
-            field of view shows, beside all that; see `embed.segment_statistics`.
+        tones: scales, as of `filters`, of Gaussian means in the middle of the field of view that
+            the embedding reads as angles beside all that: how bright it is right there.
+        statistics: whether it also reads as angles how bright and how rough the segment is that a
+            field of view shows; see `embed.segment_statistics`.
     """
 
     voxel_size_nm: ZyxFloat = (10.0, 10.0, 10.0)
@@ -67,6 +69,7 @@ class EncoderConfig:
     read: tuple[int, ...] = (1, 2)
     embedding_dim: int = 64
     filters: tuple[float, ...] = ()
+    tones: tuple[float, ...] = ()
     statistics: bool = False
 
     def __post_init__(self) -> None:
@@ -82,8 +85,15 @@ class EncoderConfig:
                 f"read names stages 0 to {last} in rising order and ends with {last}; "
                 f"got {self.read}"
             )
-        if not all(0 < scale < math.inf for scale in self.filters):
-            raise ConfigError(f"scales of filters are above 0; got {self.filters}")
+        if not all(0 < scale < math.inf for scale in (*self.filters, *self.tones)):
+            raise ConfigError(
+                f"scales of filters and tones are above 0; got {self.filters} and {self.tones}"
+            )
+        if 2 * self.angles >= self.embedding_dim:
+            raise ConfigError(
+                f"{self.angles} angles take {2 * self.angles} numbers of an embedding, which has "
+                f"{self.embedding_dim}: read fewer tones, or make it longer"
+            )
 
     @property
     def bank(self) -> FilterBank:
@@ -91,14 +101,24 @@ class EncoderConfig:
         return FilterBank(self.voxel_size_nm, self.fov, self.stride, self.filters)
 
     @property
+    def tone_bank(self) -> FilterBank:
+        """The filters whose means it reads."""
+        return FilterBank(self.voxel_size_nm, self.fov, self.stride, self.tones)
+
+    @property
     def segment(self) -> SegmentStatistics:
         """The statistics that it reads where it does."""
         return SegmentStatistics(self.voxel_size_nm, self.fov, self.stride)
 
     @property
+    def angles(self) -> int:
+        """How many numbers it reads as angles."""
+        return len(self.tones) + (COUNT if self.statistics else 0)
+
+    @property
     def plain(self) -> "EncoderConfig":
         """The same, reading its stages alone: the shape that is trained."""
-        return dataclasses.replace(self, filters=(), statistics=False)
+        return dataclasses.replace(self, filters=(), tones=(), statistics=False)
 
     @property
     def fov(self) -> Zyx:
@@ -170,25 +190,25 @@ class PointwiseBlock(nnx.Module):
         return x + self.narrow(nnx.relu(self.widen(self.norm(x)))).astype(x.dtype)
 
 
-class SegmentReading(nnx.Module):
-    """Lays what a segment shows as a whole beside what its embedding says.
+class AngleReading(nnx.Module):
+    """Lays some numbers beside what an embedding says.
 
     A number becomes an angle: that two are alike is then the cosine of their difference, which
     embeddings can be compared by, and none is longer for being brighter.
     """
 
-    def __init__(self, dim: int, *, rngs: nnx.Rngs):
-        self.shift = nnx.Param(jnp.zeros(COUNT))
-        self.scale = nnx.Param(jnp.ones(COUNT))
-        self.turn = nnx.Linear(dim + 2 * COUNT, dim, use_bias=False, rngs=rngs)
+    def __init__(self, dim: int, count: int, *, rngs: nnx.Rngs):
+        self.shift = nnx.Param(jnp.zeros(count))
+        self.scale = nnx.Param(jnp.ones(count))
+        self.turn = nnx.Linear(dim + 2 * count, dim, use_bias=False, rngs=rngs)
 
-    def __call__(self, embedding: Float[Array, "*n dim"], statistics: Array) -> Array:
-        return unit(self.turn(self.beside(embedding, statistics)))
+    def __call__(self, embedding: Float[Array, "*n dim"], numbers: Array) -> Array:
+        return unit(self.turn(self.beside(embedding, numbers)))
 
-    def beside(self, embedding: Float[Array, "*n dim"], statistics: Array) -> Array:
+    def beside(self, embedding: Float[Array, "*n dim"], numbers: Array) -> Array:
         """Both, before they are turned to the length of an embedding."""
-        shift, scale = (_as(p[...], statistics) for p in (self.shift, self.scale))
-        angles = (statistics - shift) * scale
+        shift, scale = (_as(p[...], numbers) for p in (self.shift, self.scale))
+        angles = (numbers - shift) * scale
         return jnp.concatenate([embedding, jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
@@ -209,8 +229,8 @@ class Encoder(nnx.Module):
         self.norm = nnx.LayerNorm(features, rngs=rngs)
         self.head = nnx.Linear(features, config.embedding_dim, rngs=rngs)
         self.filters = _linear_without_bias(config, rngs) if config.filters else None
-        self.segment = (
-            SegmentReading(config.embedding_dim, rngs=rngs) if config.statistics else None
+        self.angles = (
+            AngleReading(config.embedding_dim, config.angles, rngs=rngs) if config.angles else None
         )
 
     def __call__(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
@@ -224,14 +244,19 @@ class Encoder(nnx.Module):
             float32, length 1 along the last axis, so that a dot product is a cosine similarity.
         """
         embedding = unit(self.features(block))
-        if self.segment is None:
-            return embedding
-        return self.segment(embedding, self.config.segment(block))
+        return embedding if self.angles is None else self.angles(embedding, self.numbers(block))
 
     def features(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
         """What stages and filters say, before it is scaled to length 1; float32."""
         learnt = self.learnt(block)
         return learnt if self.filters is None else learnt + self.filters(self.config.bank(block))
+
+    def numbers(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx count"]:
+        """What is read as angles, tones before statistics; float32."""
+        config = self.config
+        found = [config.tone_bank.means(block)] if config.tones else []
+        found += [config.segment(block)] if config.statistics else []
+        return jnp.concatenate(found, axis=-1)
 
     def learnt(self, block: Float[Array, "batch z y x"]) -> Float[Array, "batch cz cy cx dim"]:
         """What the stages add to the features; float32."""

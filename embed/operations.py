@@ -4,7 +4,6 @@ import math
 
 from embed.encoder import EncoderConfig
 from embed.geometry import Zyx, zyx
-from embed.segment_statistics import COUNT
 
 
 def of_block(config: EncoderConfig, cells: Zyx) -> int:
@@ -25,8 +24,10 @@ def of_block(config: EncoderConfig, cells: Zyx) -> int:
     if config.filters:
         total += _of_filters(config, cells)
         features += config.bank.count
-    if config.statistics:
-        features += config.embedding_dim + 2 * COUNT
+    if config.tones:
+        total += _of_means(config, cells)
+    if config.angles:
+        features += config.embedding_dim + 2 * config.angles
     return total + 2 * math.prod(cells) * features * config.embedding_dim
 
 
@@ -38,6 +39,15 @@ def _of_filters(config: EncoderConfig, cells: Zyx) -> int:
         before = len(bank.orders(axis - 1)) if axis > 0 else 1
         products = config.fov[axis] * before * len(bank.orders(axis)) * len(bank.scales)
         total += 2 * math.prod(size) * products
+    return total
+
+
+def _of_means(config: EncoderConfig, cells: Zyx) -> int:
+    """Operations of the three passes of the means that are read as angles."""
+    size, total = config.voxels(cells), 0
+    for axis in range(3):
+        size = zyx(cells[a] if a == axis else n for a, n in enumerate(size))
+        total += 2 * math.prod(size) * config.fov[axis] * len(config.tones)
     return total
 
 

@@ -14,6 +14,8 @@ NAME = "pretrained"
 # The presets that an encoder is adapted by: to a volume, and along the segments of one.
 ADAPT, ALONG_SEGMENTS = "adapt", "segments"
 FOLDER = Path(__file__).parent / "encoders"
+# Scales of filters and tones where voxels are small in the plane.
+_OF_SECTIONS = (2.0, 4.0, 8.0, 16.0)
 
 
 # The voxel size (ZYX, nm) of the level of a volume that is nearest to a wanted one.
@@ -91,7 +93,10 @@ def like_encoder(preset: RunConfig, encoder: TrainedEncoder) -> RunConfig:
         sampling=dataclasses.replace(preset.sampling, places=places, shift_nm=100.0),
         augment=dataclasses.replace(preset.augment, section_jitter=0.2),
         train=dataclasses.replace(
-            preset.train, filter_scales=scales or (2.0, 4.0, 8.0, 16.0), read_filters=1.5
+            preset.train,
+            filter_scales=scales or _OF_SECTIONS,
+            read_filters=1.5,
+            tones=encoder.config.tones or _OF_SECTIONS,
         ),
     )
 

@@ -61,14 +61,15 @@ class SegmentStatistics:
         """
         x = blocks.astype(jnp.float32)
         seen = (x != 0).astype(jnp.float32)
-        squares = pairs = jnp.zeros(())
+        voxels = self._totals(seen, self.fov)
+        squares = pairs = jnp.zeros_like(voxels)
         for axis, lag in self.lags.items():
             window = self.pair_window(axis)
             both = _ahead(seen, axis, lag) * _behind(seen, axis, lag)
             differences = both * (_ahead(x, axis, lag) - _behind(x, axis, lag)) ** 2
             squares += self._totals(differences, window)
             pairs += self._totals(both, window)
-        mean = self._totals(x, self.fov) / jnp.maximum(self._totals(seen, self.fov), 1)
+        mean = self._totals(x, self.fov) / jnp.maximum(voxels, 1)
         expected = EXPECTED * EXPECTED_PAIRS
         roughness = jnp.log((squares / 2 + expected) / (pairs + EXPECTED_PAIRS))
         return jnp.stack([mean, roughness], axis=-1)

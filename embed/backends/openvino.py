@@ -134,8 +134,8 @@ def _model(encoder: TrainedEncoder, half: bool) -> Any:
         x = op.add(x, network.product(network.filtered(block, config.bank), "['filters']"))
     x = op.transpose(x, network.whole([0, 2, 3, 4, 1]))
     x = network.unit(x)
-    if config.statistics:
-        x = network.unit(network.beside(x, network.statistics(block, config.segment)))
+    if config.angles:
+        x = network.unit(network.beside(x, network.numbers(block, config)))
     result = op.convert(x, np.float16) if half else x
     return openvino.Model([result], [block], "encoder")
 
@@ -198,34 +198,52 @@ class _Layers:
         }
         return op.concat(invariants(derivatives, bank.axes, op.sqrt, self.number), 1)
 
+    def numbers(self, block: Any, config: EncoderConfig) -> Any:
+        """What is read as angles, [batch, z, y, x, count]."""
+        found = [self.means(block, config.tone_bank)] if config.tones else []
+        found += [self.statistics(block, config.segment)] if config.statistics else []
+        return self._op.transpose(self._op.concat(found, 1), self.whole([0, 2, 3, 4, 1]))
+
+    def means(self, block: Any, bank: FilterBank) -> Any:
+        """Gaussian means in the middle of each field of view, a channel for each scale."""
+        x = self._op.unsqueeze(block, self.whole([1]))
+        for axis in range(3):
+            taps = np.stack([bank.mean_weights(axis, s).ravel() for s in bank.scales])
+            shape = [bank.fov[axis] if a == axis else 1 for a in range(3)]
+            kernels = taps.reshape(len(taps), 1, *shape)
+            step = zyx(bank.stride[a] if a == axis else 1 for a in range(3))
+            if axis == 0:
+                x = self._convolved(x, kernels, step)
+            else:
+                x = self._convolved_in_groups(x, kernels[:, None], step)
+        return x
+
     def statistics(self, block: Any, segment: SegmentStatistics) -> Any:
-        """How bright and how rough what each field of view shows is, [batch, z, y, x, 2]."""
+        """How bright and how rough what each field of view shows is, two channels."""
         op = self._op
         x = op.unsqueeze(block, self.whole([1]))
         seen = op.convert(op.not_equal(x, self.number(0.0)), np.float32)
         total = functools.partial(self._totals, segment.stride)
-        squares, pairs = self.number(0.0), self.number(EXPECTED_PAIRS)
+        voxels = total(segment.fov, seen)
+        squares = op.multiply(voxels, self.number(0.0))
+        pairs = op.add(squares, self.number(EXPECTED_PAIRS))
         for axis, lag in segment.lags.items():
             window = segment.pair_window(axis)
             (a, b), (in_a, in_b) = self._pairs(x, axis, lag), self._pairs(seen, axis, lag)
             both, difference = op.multiply(in_a, in_b), op.subtract(a, b)
             apart = op.multiply(both, op.multiply(difference, difference))
-            squares, pairs = (
-                op.add(squares, total(window, apart)),
-                op.add(pairs, total(window, both)),
-            )
-        voxels = op.maximum(total(segment.fov, seen), self.number(1.0))
-        expected = self.number(EXPECTED * EXPECTED_PAIRS)
+            squares = op.add(squares, total(window, apart))
+            pairs = op.add(pairs, total(window, both))
+        mean = op.divide(total(segment.fov, x), op.maximum(voxels, self.number(1.0)))
         half = op.multiply(squares, self.number(0.5))
-        roughness = op.log(op.divide(op.add(half, expected), pairs))
-        found = op.concat([op.divide(total(segment.fov, x), voxels), roughness], 1)
-        return op.transpose(found, self.whole([0, 2, 3, 4, 1]))
+        half = op.add(half, self.number(EXPECTED * EXPECTED_PAIRS))
+        return op.concat([mean, op.log(op.divide(half, pairs))], 1)
 
-    def beside(self, x: Any, statistics: Any) -> Any:
-        """Embeddings and statistics as numbers of one, over the last axis."""
-        op, path = self._op, "['segment']"
+    def beside(self, x: Any, numbers: Any) -> Any:
+        """Embeddings and angles, turned to the length of an embedding, over the last axis."""
+        op, path = self._op, "['angles']"
         shift, scale = (self._parameter(f"{path}['{name}']") for name in ("shift", "scale"))
-        angles = op.multiply(op.subtract(statistics, op.constant(shift)), op.constant(scale))
+        angles = op.multiply(op.subtract(numbers, op.constant(shift)), op.constant(scale))
         wide = op.concat([x, op.cos(angles), op.sin(angles)], -1)
         return op.matmul(
             wide, op.constant(self._parameter(f"{path}['turn']['kernel']")), False, False

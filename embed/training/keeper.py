@@ -14,7 +14,7 @@ from embed.reporting.page import FILE as PAGE
 from embed.reporting.reporter import Reporter, trained_on
 from embed.storage import is_free
 from embed.training.learner import TrainState, calibrated
-from embed.training.readout import with_filters, with_length, with_segment
+from embed.training.readout import Tones, with_angles, with_filters, with_length
 from embed.training.resume import TrainingStates
 from embed.training.sampling import PairSampler, TrainingVolume
 
@@ -146,8 +146,13 @@ def encoder_of(
         shape, params = with_filters(params, shape, views, scales, weight)
     if config.train.keep_length and shape.embedding_dim > 1:  # else nothing else were left
         params = with_length(params, shape, views, config.train.keep_length)
-    if config.train.read_segment and sampler.masked:
-        shape, params = with_segment(params, shape, views, config.train.read_segment)
+    shape, params = with_angles(
+        params,
+        shape,
+        views,
+        Tones(config.train.tones, config.train.read_tones),
+        config.train.read_segment if sampler.masked else 0.0,
+    )
     return TrainedEncoder(
         shape,
         params,

@@ -113,7 +113,7 @@ def started_from(encoder: TrainedEncoder, config: RunConfig) -> TrainState:
     state = init_state(config)
     params = jax.tree.map(lambda value: value, state.params)  # a copy: entries are replaced
     learnt = jax.tree.map(jnp.asarray, encoder.params)
-    for read in {"filters", "segment"} & {*learnt}:
+    for read in {"filters", "angles"} & {*learnt}:
         del learnt[read]
     params["encoder"] = learnt
     return state._replace(params=params)

@@ -9,17 +9,21 @@ Scaling to length 1 loses the length of the features, too: how much there is of 
 constant laid beside them keeps it, since it becomes the smaller the longer they are. It takes the
 place of the direction in which places differ least.
 
-Where fields of view show one segment each, how bright and how rough it is as a whole is laid beside
-all that, since training teaches to overlook just that. It comes last, beside an embedding of length
-1, so that it weighs the same at every place.
+Last, how bright the middle of the field of view is at several scales is laid beside all that, as
+angles: training teaches to overlook just that, and a linear probe can tell of an angle what is
+bright, dark, or between the two. Where fields of view show one segment each, how bright and how
+rough it is as a whole is read in the same way. Angles are laid beside an embedding of length 1, so
+that they weigh the same at every place, and keep numbers of their own in it.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
@@ -30,6 +34,9 @@ Rows = Float[np.ndarray, "n wide"]
 
 # Variance added to that of every response, so that one that never changes is not blown up.
 _LEAST = 1e-6
+# Radians to which a deviation of a tone is turned, and of what is told of a segment: less, since it
+# weighs more and changes with the grey range.
+_TONE, _SEGMENT = 1.5, 1.0
 
 
 def with_filters(
@@ -107,41 +114,62 @@ def with_length(
     return nnx.state(encoder, nnx.Param)
 
 
-def with_segment(
+class Tones(NamedTuple):
+    """Which means are read as angles.
+
+    Attributes:
+        scales: see `EncoderConfig.tones`.
+        weight: what they add to a similarity, beside 1 of what there was; with 0 none are read.
+    """
+
+    scales: tuple[float, ...]
+    weight: float
+
+
+def with_angles(
     params: PyTree[Array],
     config: EncoderConfig,
     views: Sequence[Float[np.ndarray, "view crop z y x"]],
-    weight: float,
+    tones: Tones,
+    segment: float,
 ) -> tuple[EncoderConfig, PyTree[Array]]:
-    """An encoder of the same length that reads how bright and how rough a segment is, too.
+    """An encoder of the same length that reads some numbers as angles, too.
 
-    Of both together as much is kept as there is room for in as many numbers, by what it adds to
-    similarities.
+    What there was makes room for them: what is kept of it are the directions that hold most, by
+    numbers that are as nearly as can be the first of those that there were.
 
     Args:
-        params: of an encoder that does not read it.
+        params: of an encoder that reads none.
         config: of that encoder.
-        views: blocks of voxels that show one segment each, to take means, deviations and what is
-            kept from.
-        weight: of what the segment adds to a similarity, beside 1 of what there was; above 0.
+        views: blocks of voxels to take means and deviations of the numbers from, and what is kept.
+        tones: which means to read, and their weight.
+        segment: the same weight of brightness and roughness of the segment that is shown; with 0
+            they are not read.
 
     Returns:
-        Shape and parameters; the parameters given stay as they are.
+        Shape and parameters; the parameters given stay as they are. Both as they were where nothing
+        is read. Of a short embedding angles take half at most: then the first tones alone are read.
     """
-    wider = dataclasses.replace(config, statistics=True)
-    statistics = _over(jax.jit(wider.segment.__call__), views)
+    room = config.embedding_dim // 4  # angles take no more than half of the numbers
+    statistics = segment > 0 and room >= COUNT
+    scales = tones.scales[: room - COUNT * statistics] if tones.weight else ()
+    shares = [tones.weight / len(scales) for _ in scales] + [segment / COUNT] * COUNT * statistics
+    if not shares:
+        return config, params
+    wider = dataclasses.replace(config, tones=scales, statistics=statistics)
     encoder = Encoder(wider, rngs=nnx.Rngs(0))
     nnx.update(encoder, jax.tree.map(jnp.array, params))
-    segment = encoder.segment
-    assert segment is not None
-    segment.shift[...] = jnp.asarray(statistics.mean(axis=0), jnp.float32)
-    segment.scale[...] = jnp.asarray(1 / np.sqrt(statistics.var(axis=0) + _LEAST), jnp.float32)
-    embedded = _over(jax.jit(network(config, params).__call__), views)
-    weights = np.ones(config.embedding_dim + 2 * COUNT)
-    weights[config.embedding_dim :] = np.sqrt(weight / COUNT)
-    rows = np.asarray(segment.beside(*map(jnp.asarray, (embedded, statistics)))) * weights
-    kernel = weights[:, None] * _rotated(np.linalg.eigh(rows.T @ rows)[1], config.embedding_dim)
-    segment.turn.kernel[...] = jnp.asarray(kernel, jnp.float32)
+    angles = encoder.angles
+    assert angles is not None
+    numbers = _over(jax.jit(encoder.numbers), views)
+    angles.shift[...] = jnp.asarray(numbers.mean(axis=0), jnp.float32)
+    turns = np.array([_TONE] * len(scales) + [_SEGMENT] * COUNT * statistics)
+    angles.scale[...] = jnp.asarray(turns / np.sqrt(numbers.var(axis=0) + _LEAST), jnp.float32)
+    kept = _over(jax.jit(network(config, params).__call__), views)
+    others = config.embedding_dim - 2 * len(shares)
+    weights = np.diag(np.sqrt(np.tile(shares, 2)))
+    kernel = scipy.linalg.block_diag(_thinned(np.linalg.eigh(kept.T @ kept)[1], others), weights)
+    angles.turn.kernel[...] = jnp.asarray(kernel, jnp.float32)
     return wider, nnx.state(encoder, nnx.Param)
 
 
@@ -155,6 +183,13 @@ def _components(rows: Rows, config: EncoderConfig) -> Float[np.ndarray, "wide di
     """The directions of the most variance, rotated among themselves."""
     centred = rows - rows.mean(axis=0)
     return _rotated(np.linalg.eigh(centred.T @ centred)[1], config.embedding_dim)
+
+
+def _thinned(directions: Float[np.ndarray, "wide wide"], dim: int) -> Float[np.ndarray, "wide dim"]:
+    """The last of some directions, turned among themselves to lie near the first axes."""
+    kept = directions[:, -dim:]
+    turn, _, back = np.linalg.svd(kept[:dim].T)  # of all turns the nearest (Procrustes)
+    return kept @ (turn @ back)
 
 
 def _rotated(directions: Float[np.ndarray, "wide wide"], dim: int) -> Float[np.ndarray, "wide dim"]:

@@ -108,3 +108,15 @@ def test_a_block_of_more_fields_of_view_gives_the_same(block, found):
     one = np.asarray(BANK(jnp.asarray(block[None, 4:, 8:, :21])))
 
     np.testing.assert_allclose(one[0, 0, 0, 0], found[1, 2, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("bank", [BANK, THICK], ids=["cubic", "thick"])
+def test_means_alone_are_the_first_responses(bank):
+    cells = (2, 3, 2)
+    shape = tuple(f + (c - 1) * s for f, c, s in zip(bank.fov, cells, bank.stride, strict=True))
+    blocks = np.random.default_rng(3).normal(size=(2, *shape)).astype(np.float32)
+
+    alone, all_of_them = (np.asarray(jax.jit(f)(blocks)) for f in (bank.means, bank.__call__))
+
+    assert alone.shape == (2, *cells, len(bank.scales))
+    np.testing.assert_allclose(alone, all_of_them[..., : len(bank.scales)], atol=1e-6)

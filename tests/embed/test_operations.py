@@ -37,13 +37,26 @@ def products(jaxpr):
 @pytest.mark.parametrize("cells", [(1, 1, 1), (3, 4, 5)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_block_has_the_operations_that_are_traced(name, cells):
-    config = dataclasses.replace(encoder_named(name).config, filters=())
+    config = dataclasses.replace(encoder_named(name).config, filters=(), tones=())
     encoder = random_encoder(config)
     block = jnp.zeros((1, *config.voxels(cells)))
 
     traced = jax.make_jaxpr(encoder.run)(encoder.params, block)
 
     assert of_block(config, cells) == products(traced.jaxpr) > 0
+
+
+def test_means_are_counted_by_hand():
+    plain = EncoderConfig((40.0, 5.0, 5.0), (Stage(8, (1, 5, 5), (1, 2, 2)),), (0,), 6)
+    config = dataclasses.replace(plain, tones=(1.0, 2.0))
+
+    along_z = 3 * 7 * 9 * 1 * 2
+    along_y = 3 * 2 * 9 * 5 * 2
+    along_x = 3 * 2 * 3 * 5 * 2
+    turn = 3 * 2 * 3 * (6 + 4) * 6
+    assert of_block(config, (3, 2, 3)) - of_block(plain, (3, 2, 3)) == 2 * (
+        along_z + along_y + along_x + turn
+    )
 
 
 def test_filters_are_counted_by_hand():

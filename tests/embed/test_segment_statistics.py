@@ -62,6 +62,16 @@ def test_a_pair_is_no_longer_than_the_field_of_view():
     assert flat.lags == {1: 6, 2: 6}
 
 
+def test_a_field_of_view_too_small_for_pairs_is_as_rough_as_expected():
+    small = SegmentStatistics((10.0, 10.0, 10.0), (3, 3, 3), (1, 1, 1))
+
+    found = of(small, np.ones((2, 4, 4, 4)))
+
+    assert small.lags == {}
+    np.testing.assert_allclose(found[..., 0], np.ones((2, 2, 2, 2)))
+    np.testing.assert_allclose(found[..., 1], np.log(EXPECTED), rtol=1e-6)
+
+
 def test_they_are_the_same_whichever_way_a_block_lies():
     cube = np.random.default_rng(1).normal(size=(1, 9, 9, 9)).astype(np.float32)
     cube[:, 2:5] = 0

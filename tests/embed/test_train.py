@@ -70,7 +70,8 @@ def test_a_run_leaves_its_config_metrics_states_and_encoder(config, undisturbed)
     assert len([*(undisturbed / "tensorboard").iterdir()]) == 1
     assert "Finished: 12 steps." in (undisturbed / "report.html").read_text()
     encoder = load_encoder(undisturbed)
-    shape = dataclasses.replace(config.encoder, filters=config.train.filter_scales)
+    read = {"filters": config.train.filter_scales, "tones": config.train.tones}
+    shape = dataclasses.replace(config.encoder, **read)
     assert (encoder.config, encoder.step) == (shape, 12)
     (origin,) = encoder.trained_on
     assert origin["name"] == "tissue"

@@ -23,6 +23,9 @@ BACKENDS = {"xla": XlaBackend, "openvino": OpenVinoBackend}
 # Of two even windows: the middle of a field of view lies between cells of the first two stages.
 CONFIGS = {
     "one stage": EncoderConfig(stages=(Stage(8, (3, 3, 3), (2, 2, 2)),), read=(0,)),
+    "too small for pairs": EncoderConfig(
+        stages=(Stage(8, (3, 3, 3), (2, 2, 2)),), read=(0,), statistics=True
+    ),
     "all read, some in the middle of two cells": EncoderConfig(
         stages=(
             Stage(6, (3, 3, 3), (2, 2, 2), blocks=1),
@@ -32,6 +35,7 @@ CONFIGS = {
         read=(0, 1, 2),
         embedding_dim=9,
         filters=(0.5, 2.0),
+        tones=(1.0,),
         statistics=True,
     ),
     "sections": EncoderConfig(
@@ -42,8 +46,9 @@ CONFIGS = {
             Stage(8, (1, 3, 3)),
         ),
         read=(0, 2),
-        embedding_dim=8,
+        embedding_dim=12,
         filters=(1.0, 2.0, 3.0),
+        tones=(0.5, 2.0),
         statistics=True,
     ),
     "strides in every stage": EncoderConfig(
@@ -54,6 +59,7 @@ CONFIGS = {
         ),
         read=(1, 2),
         embedding_dim=5,
+        tones=(1.5,),
     ),
 }
 PRETRAINED = ("isotropic", "sections of 40 nm")

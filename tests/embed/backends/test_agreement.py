@@ -43,7 +43,8 @@ def test_the_encoders_have_all_that_an_encoder_can_have():
     assert {len(c.read) for c in configs} == {1, 2, 3}
     assert any(len({*c.stride}) > 1 for c in configs)
     assert {len(c.bank.axes) for c in configs if c.filters} == {2, 3}
-    assert {len(c.segment.lags) for c in configs if c.statistics} == {2, 3}
+    assert {len(c.segment.lags) for c in configs if c.statistics} == {0, 2, 3}
+    assert {(len(c.tones), c.statistics) for c in configs} >= {(0, False), (1, False), (2, True)}
 
 
 def test_openvino_gives_what_xla_gives(name):

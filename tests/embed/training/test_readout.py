@@ -11,7 +11,7 @@ from flax import nnx
 from embed.checkpoint import TrainedEncoder
 from embed.encoder import Encoder, network
 from embed.training.learner import calibrated, started_from
-from embed.training.readout import with_filters, with_length, with_segment
+from embed.training.readout import Tones, with_angles, with_filters, with_length
 from tests.embed.training.test_learner import features_of, of_length_one
 
 pytestmark = pytest.mark.slow
@@ -144,46 +144,82 @@ def shown_alone(calibrated_run):
     return config, params, [np.where(view > 0, view, 0).astype(np.float32) for view in views]
 
 
-def embeddings_of(shape, params, views):
-    run = jax.jit(network(shape, params).__call__)
+def rows_of(function, views):
     blocks = np.concatenate([v.reshape(-1, *v.shape[2:]) for v in views])
-    return np.asarray(run(jnp.asarray(blocks))).reshape(-1, shape.embedding_dim)
+    found = np.asarray(jax.jit(function)(jnp.asarray(blocks)))
+    return found.reshape(-1, found.shape[-1])
 
 
-def statistics_of(shape, views):
-    blocks = np.concatenate([v.reshape(-1, *v.shape[2:]) for v in views])
-    found = np.asarray(jax.jit(shape.segment.__call__)(jnp.asarray(blocks)))
-    return found.reshape(-1, found.shape[-1]).astype(np.float64)
+def numbers_of(shape, views):
+    """What is read as angles, of zero mean and unit deviation."""
+    found = [rows_of(shape.tone_bank.means, views)] if shape.tones else []
+    found += [rows_of(shape.segment.__call__, views)] if shape.statistics else []
+    rows = np.concatenate(found, axis=1).astype(np.float64)
+    return (rows - rows.mean(axis=0)) / rows.std(axis=0)
 
 
-@pytest.mark.parametrize("weight", [0.5, 2.0])
-def test_segments_that_are_as_bright_and_as_rough_become_more_alike(shown_alone, weight):
+@pytest.mark.parametrize(
+    ("tones", "segment", "read", "turns"),
+    [
+        (Tones((1.0,), 0.5), 0.0, ((1.0,), False), [1.5]),
+        (Tones((1.0, 2.0, 3.0), 1.0), 0.0, ((1.0, 2.0), False), [1.5, 1.5]),
+        (Tones((1.0,), 0.0), 0.5, ((), True), [1, 1]),
+        (Tones((1.0, 2.0), 0.5), 2.0, ((), True), [1, 1]),
+    ],
+    ids=["a tone", "more than there is room for", "segments", "segments before tones"],
+)
+def test_places_of_like_numbers_become_more_alike(shown_alone, tones, segment, read, turns):
     config, params, views = shown_alone
-    before = embeddings_of(config, params, views)[::7]
-    statistics = statistics_of(config, views)
-    apart = (statistics - statistics.mean(axis=0)) / statistics.std(axis=0)
+    before = rows_of(network(config, params).__call__, views)[::7]
 
-    shape, made = with_segment(params, config, views, weight)
+    shape, made = with_angles(params, config, views, tones, segment)
 
-    after = embeddings_of(shape, made, views)[::7]
-    differences = apart[::7][:, None] - apart[::7][None]
-    alike = (before @ before.T + weight * np.cos(differences).mean(axis=2)) / (1 + weight)
-    assert shape == dataclasses.replace(config, statistics=True)
+    assert shape == dataclasses.replace(config, tones=read[0], statistics=read[1])
+    after = rows_of(network(shape, made).__call__, views)[::7]
+    angles = numbers_of(shape, views)[::7] * turns
+    own = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    # They have the last numbers for themselves, and weigh there what they were given.
+    last = after[:, -own.shape[1] :]
     np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1, atol=1e-5)
-    # No more than what there is no room for is lost.
-    assert np.corrcoef((after @ after.T).ravel(), alike.ravel())[0, 1] > 0.99
-    assert best_fit(after, apart[::7]).mean() > best_fit(before, apart[::7]).mean() + 0.1
+    for column, angle in zip(last.T, own.T, strict=True):
+        assert np.corrcoef(column, angle)[0, 1] > 0.95
+    weight = segment if read[1] else tones.weight
+    share = (last**2).sum(axis=1) / (1 - (last**2).sum(axis=1))
+    # Of what there was some is lost where numbers made room: then theirs weigh more.
+    assert weight * 0.99 < np.median(share) < 3 * weight
+    assert best_fit(after, angles).mean() > best_fit(before, angles).mean()
 
 
-def test_segments_are_read_beside_filters_and_length_and_training_starts_without(
-    shown_alone, learnt
-):
+def test_what_there_was_stays_nearly_as_it_was(shown_alone):
+    config, params, views = shown_alone
+    rows = rows_of(network(config, params).__call__, views)
+
+    shape, made = with_angles(params, config, views, Tones((1.0,), 1e-8), 0.0)
+
+    after = rows_of(network(shape, made).__call__, views)
+    kept = np.linalg.eigvalsh(rows.T.astype(float) @ rows)[2:].sum() / len(rows)
+    assert np.square(after[:, :-2]).sum() / len(rows) == pytest.approx(1, abs=1e-4)
+    cosines = (rows[:, :-2] * after[:, :-2]).sum(axis=1) / np.linalg.norm(rows[:, :-2], axis=1)
+    assert np.median(cosines) > 0.9
+    assert kept > 0.9
+
+
+def test_nothing_is_read_without_weight(shown_alone):
+    config, params, views = shown_alone
+
+    shape, made = with_angles(params, config, views, Tones((1.0,), 0.0), 0.0)
+
+    assert shape == config
+    assert made is params
+
+
+def test_angles_are_read_beside_filters_and_length_and_training_starts_without(shown_alone, learnt):
     config, params, views = shown_alone
     shape, wider = with_filters(params, config, views, SCALES, weight=1.0)
     wider = with_length(wider, shape, views, share=1.0)
     before = jax.tree.map(np.array, wider)
 
-    both, made = with_segment(wider, shape, views, weight=0.5)
+    both, made = with_angles(wider, shape, views, Tones((2.0,), 0.1), 0.0)
 
     assert both.plain == config
     assert all(map(np.array_equal, jax.tree.leaves(wider), jax.tree.leaves(before)))
