@@ -60,6 +60,11 @@ class TorchEncoder(nn.Module):
             if config.filters
             else None
         )
+        assert not config.statistics, "of segments none are shown in benchmarks"
+        wide = config.embedding_dim + 2 * config.angles
+        self.turn = nn.Linear(wide, config.embedding_dim, bias=False) if config.angles else None
+        self.shift = nn.Parameter(torch.zeros(config.angles))
+        self.scale = nn.Parameter(torch.ones(config.angles))
         if not channels_first:
             self.to(memory_format=torch.channels_last_3d)
 
@@ -88,10 +93,26 @@ class TorchEncoder(nn.Module):
         by_order = {key: x[:, i :: len(orders)] for i, key in enumerate(orders)}
         return torch.cat(invariants(by_order, bank.axes, torch.sqrt), dim=1).movedim(1, -1)
 
+    def _angles(self, block: torch.Tensor) -> torch.Tensor:
+        """Cosines and sines of the tones, as `AngleReading` lays them beside an embedding."""
+        bank, x = self.config.tone_bank, block[:, None]
+        for axis in range(3):
+            taps = np.stack([bank.mean_weights(axis, s).ravel() for s in bank.scales])
+            shape = [taps.shape[-1] if a == axis else 1 for a in range(3)]
+            kernel = torch.tensor(taps.reshape(-1, 1, *shape)).to(block)
+            step = [bank.stride[a] if a == axis else 1 for a in range(3)]
+            groups = len(bank.scales) if axis > 0 else 1
+            x = nn.functional.conv3d(x, kernel, stride=step, groups=groups)
+        angles = (x.movedim(1, -1) - self.shift) * self.scale
+        return torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
+
     def embed(self, block: torch.Tensor) -> np.ndarray:
         """Embeddings of length 1, as `Encoder` gives them."""
         with torch.inference_mode():
-            return nn.functional.normalize(self(block).float(), dim=-1, eps=_EPSILON).numpy()
+            x = nn.functional.normalize(self(block), dim=-1, eps=_EPSILON)
+            if self.turn is not None:
+                x = self.turn(torch.cat([x, self._angles(block)], dim=-1))
+            return nn.functional.normalize(x.float(), dim=-1, eps=_EPSILON).numpy()
 
 
 def torch_encoder(encoder: TrainedEncoder, *, channels_first: bool = False) -> TorchEncoder:
@@ -109,6 +130,10 @@ def torch_encoder(encoder: TrainedEncoder, *, channels_first: bool = False) -> T
         if network.filters is not None:
             kernel = torch.tensor(named["['filters']['kernel'].value"])
             network.filters.weight.copy_(kernel.T)
+        if network.turn is not None:
+            network.turn.weight.copy_(torch.tensor(named["['angles']['turn']['kernel'].value"]).T)
+            network.shift.copy_(torch.tensor(named["['angles']['shift'].value"]))
+            network.scale.copy_(torch.tensor(named["['angles']['scale'].value"]))
     return network
 
 
