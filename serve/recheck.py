@@ -34,7 +34,7 @@ AMONG = 10
 """The nearest of which recall is told, as in the manifest of an index."""
 
 MOST_LOCATIONS = 2**18
-"""Locations that one check compares, or a shard where that is larger: 30 ms, where it is held."""
+"""Locations that one check compares, or a shard where that is larger: it takes milliseconds."""
 
 # Checks of one version of an index that the estimate is the mean of.
 _KEPT = 1000
