@@ -206,12 +206,14 @@ class Grid:
             OutOfBoundsError: an id is not of this grid.
         """
         ids = np.asarray(ids, np.int64)
-        if ids.size and (ids.min() < 0 or ids.max() >= self.size):
-            bad = ids[(ids < 0) | (ids >= self.size)][0]
-            raise OutOfBoundsError(f"no location {bad}: ids run from 0 to {self.size - 1}")
         cells = np.empty((*ids.shape, 3), np.int64)
-        for axis, along in enumerate(np.unravel_index(ids, self.shape)):
-            cells[..., axis] = along
+        try:
+            cells[..., 0], cells[..., 1], cells[..., 2] = np.unravel_index(ids, self.shape)
+        except ValueError:
+            bad = ids[(ids < 0) | (ids >= self.size)][0]
+            raise OutOfBoundsError(
+                f"no location {bad}: ids run from 0 to {self.size - 1}"
+            ) from None
         return cells
 
     def centres(self, cells: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:

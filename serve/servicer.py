@@ -73,12 +73,11 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         query = query_codec.read_query(request.query)
         filters = query_codec.read_filters(request.filters)
         for part, hits in served.find_all(query, request.at_least, filters):
-            yield search_pb2.FindAllResponse(
-                hits=map(codec.hit, hits),
-                shards_done=part.shards_done,
-                shards=part.shards,
-                stopped=part.stopped,
+            answer = search_pb2.FindAllResponse(
+                shards_done=part.shards_done, shards=part.shards, stopped=part.stopped
             )
+            codec.add_hits(answer, hits)
+            yield answer
 
     @reports_errors
     def MapSimilarity(

@@ -4,14 +4,15 @@ LAYERS = """
 embed.errors embed.evaluation.features embed.formats.units embed.probing.linear embed.probing.stored
 embed.reporting.chart embed.reporting.spectrum embed.reporting.starvation embed.samples
 embed.threads embed.training.noise embed.training.objective serve.gate.logs serve.layers.chunks
-serve.layers.shaders serve.mapping.components serve.metrics serve.searching.suppression
+serve.layers.shaders serve.mapping.components serve.metrics serve.searching.compiled
 serve.searching.turns serve.stopping
 
 embed.engines.engine embed.evaluation.fewshot embed.formats.arrays embed.geometry
 embed.probing.calibration embed.probing.class_prior embed.probing.novelty embed.probing.scores
 embed.quantiser embed.reporting.config embed.storage serve.address serve.cli
 serve.clusters.umap_worker serve.gate.caller serve.gate.quota serve.indexing.factory
-serve.indexing.faiss_files serve.indexing.faiss_search serve.jobs serve.wire.json_answers
+serve.indexing.faiss_files serve.indexing.faiss_search serve.jobs serve.searching.suppression
+serve.wire.json_answers
 
 embed.convolution embed.embedding_array embed.engines.lanes embed.evaluation.filterbank
 embed.evaluation.places embed.evaluation.retrieval embed.evaluation.scoreboard

@@ -1,6 +1,7 @@
 """What locations are compared with: queries turned into directions among embeddings."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -202,11 +203,11 @@ def direction(
             f"atlas {atlas.name!r} holds {dim}-dimensional embeddings; the query has "
             f"{values.size} numbers"
         )
-    largest = np.abs(values).max()
-    if not (np.isfinite(largest) and largest > 0):
+    largest = float(np.abs(values).max())
+    if not (math.isfinite(largest) and largest > 0):
         raise RequestError("a query vector needs finite numbers that are not all zero")
     values = values / largest  # so that squares neither overflow nor vanish
-    return (values / np.linalg.norm(values)).astype(np.float32)
+    return (values / math.sqrt(values @ values)).astype(np.float32)
 
 
 def _probe_aim(atlas: Atlas, name: str, wanted: str) -> Aim:
@@ -229,7 +230,7 @@ def _probe_aim(atlas: Atlas, name: str, wanted: str) -> Aim:
 
 
 def _stacked(vectors: list[Float32[np.ndarray, " dim"]], atlas: Atlas) -> Vectors:
-    return np.stack(vectors) if vectors else np.empty((0, atlas.info.embedding_dim), np.float32)
+    return np.array(vectors) if vectors else np.empty((0, atlas.info.embedding_dim), np.float32)
 
 
 def _void_message(atlas: Atlas, location: int) -> str:

@@ -7,11 +7,11 @@ fetched until enough are left or there is nothing more to fetch.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt64
+from jaxtyping import Bool, Float, Float32, Int, UInt64
 
 from serve.gate.caller import require_caller
 from serve.searching.suppression import suppress
@@ -25,6 +25,10 @@ times more lists."""
 
 MAX_FETCH = 2**20
 """Candidates past which a search gives up: sorting more takes seconds."""
+
+# Among so many candidates for each that is wanted, enough stay nearly always.
+_AT_FIRST = 50
+_NOWHERE = np.empty((0, 3))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,13 +146,14 @@ class Gathered:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: Int[np.ndarray, " m"]) -> "Gathered":
+    def take(self, rows: Int[np.ndarray, " m"] | slice) -> "Gathered":
         """Some of them, in that order."""
-        return dataclasses.replace(
-            self,
-            supplies=self.supplies[rows],
-            ids=self.ids[rows],
-            similarities=self.similarities[rows],
+        return Gathered(
+            self.supplies[rows],
+            self.ids[rows],
+            self.similarities[rows],
+            self.candidates,
+            self.everything,
         )
 
 
@@ -160,7 +165,7 @@ def gather(supplies: Sequence[Supply], want: Want) -> Gathered:
             found = found.take(np.flatnonzero(found.similarities >= want.at_least))
             if _reaches(supplies, want.at_least):
                 found = dataclasses.replace(found, everything=True)
-        kept = found.take(_spread(supplies, found, want))
+        kept = _kept(supplies, found, want)
         if len(kept) == want.k or found.everything or not _refill(supplies):
             return kept
 
@@ -189,38 +194,63 @@ def _merged(supplies: Sequence[Supply]) -> Gathered:
     return found.take(np.lexsort((ids, which, -cosines)))
 
 
+def _kept(supplies: Sequence[Supply], found: Gathered, want: Want) -> Gathered:
+    """Those that stay: whether one does depends on better ones alone, so the best come first."""
+    first = _AT_FIRST * (want.k + len(want.told))
+    if first < len(found):
+        best = found.take(slice(first))
+        kept = best.take(_spread(supplies, best, want))
+        if len(kept) == want.k:
+            return kept
+    return found.take(_spread(supplies, found, want))
+
+
 def _spread(supplies: Sequence[Supply], found: Gathered, want: Want) -> Int[np.ndarray, " kept"]:
     """Which rows stay: places in different spaces are in nobody's way."""
     anchors = {supply.space: supply.anchor_nm for supply in reversed(supplies)}
-    points = np.empty((len(found), 3))
-    for number, supply in enumerate(supplies):
-        mine = found.supplies == number if len(supplies) > 1 else slice(None)
-        # Of the first atlas in a space nothing is added, so that equal steps stay equal.
-        shift = supply.anchor_nm - anchors[supply.space]
-        points[mine] = supply.offsets_nm(found.ids[mine]) + shift
+    points, may, told = _points(supplies, found, anchors), _allowed(found, want), len(want.told)
+    if told:  # of the only supply, so that they count from the same anchor
+        points = np.concatenate([supplies[0].offsets_nm(want.told), points])
+        may = np.concatenate([np.ones(told, bool), may])
+    groups = _groups(want, found.ids)
+    kept = []
+    for space, anchor in anchors.items():
+        excluded = want.excluded_nm - anchor if space == want.space else _NOWHERE
+        here = may if len(anchors) == 1 else may & _lies_in(space, supplies, found)
+        limit, most = told + want.k, want.per_segment or 0
+        kept.append(suppress(points, limit, want.separation_nm, excluded, here, groups, most))
+    rows = kept[0] if len(kept) == 1 else np.sort(np.concatenate(kept))
+    return (rows[rows >= told] - told)[: want.k]
+
+
+def _allowed(found: Gathered, want: Want) -> Bool[np.ndarray, " n"]:
+    """Which may be told at all."""
     allowed = np.ones(len(found), bool)
     if want.itself is not None:
         allowed = (found.supplies != want.itself[0]) | (found.ids != want.itself[1])
     for gone in (want.never, want.told):
         if len(gone):
             allowed &= ~np.isin(found.ids, gone)
-    # Counted from the anchor of its space, which is that of the only supply.
-    told = supplies[0].offsets_nm(want.told) if len(want.told) else np.empty((0, 3))
-    kept = []
-    for space, anchor in anchors.items():
-        here = np.array([supply.space == space for supply in supplies])[found.supplies]
-        rows = np.flatnonzero(allowed & here)
-        excluded = want.excluded_nm - anchor if space == want.space else np.empty((0, 3))
-        stay = suppress(
-            np.concatenate([told, points[rows]]) if len(told) else points[rows],
-            len(told) + want.k,
-            want.separation_nm,
-            excluded,
-            _groups(want, found.ids[rows]),
-            want.per_segment or 0,
-        )
-        kept.append(rows[stay[stay >= len(told)] - len(told)])
-    return np.sort(np.concatenate(kept))[: want.k]
+    return allowed
+
+
+def _lies_in(space: str, supplies: Sequence[Supply], found: Gathered) -> Bool[np.ndarray, " n"]:
+    return np.array([supply.space == space for supply in supplies])[found.supplies]
+
+
+def _points(
+    supplies: Sequence[Supply], found: Gathered, anchors: Mapping[str, Float[np.ndarray, "3"]]
+) -> Float[np.ndarray, "n 3"]:
+    """Where what was found is, in nm from the anchor of its space, ZYX."""
+    if len(supplies) == 1:
+        return supplies[0].offsets_nm(found.ids)
+    points = np.empty((len(found), 3))
+    for number, supply in enumerate(supplies):
+        mine = found.supplies == number
+        # Of the first atlas in a space nothing is added, so that equal steps stay equal.
+        shift = supply.anchor_nm - anchors[supply.space]
+        points[mine] = supply.offsets_nm(found.ids[mine]) + shift
+    return points
 
 
 def _groups(want: Want, ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"] | None:

@@ -87,7 +87,8 @@ class IndexSupply:
     def _fetched(self, known: Found | None = None) -> Batch:
         fetch = self._fetch.of(self._size)
         found, found_ids = known or self._searched(fetch)
-        ids = found_ids[found_ids >= 0]
+        lacks_some = not len(found_ids) or found_ids[-1] < 0
+        ids = found_ids[found_ids >= 0] if lacks_some else found_ids
         dry = fetch.nprobe == self._index.manifest.lists and len(ids) < fetch.told
         everything = dry or len(ids) == self._size
         # Where fewer were told, the lists that were read ran dry.
@@ -97,8 +98,8 @@ class IndexSupply:
         elif self._index.tells_exactly:
             cosines = found[: len(ids)]
             if open_end:  # which of the equally similar were cut off is chance
-                known_ones = cosines > cosines[-1]
-                ids, cosines = ids[known_ones], cosines[known_ones]
+                last = np.searchsorted(cosines[::-1], cosines[-1], side="right")
+                ids, cosines = ids[:-last], cosines[:-last]
         else:
             cosines = similarities(self._atlas, self._vector[None], ids[None])[0]
         return _sorted(ids, cosines, everything, open_end)
@@ -267,9 +268,11 @@ def _sorted(
     everything: bool,
     open_end: bool,
 ) -> Batch:
-    if (np.diff(scores) < 0).all():  # as an index tells them
-        return Batch(ids, scores, everything, open_end)
-    order = np.argsort(-scores)
-    if (np.diff(scores[order]) == 0).any():  # of equal ones the lower id first
-        order = np.lexsort((ids, -scores))
-    return Batch(ids[order], scores[order], everything, open_end)
+    from serve.searching.compiled import ordered
+
+    ids = ids.copy()  # which is put in order, and may be somebody else's
+    if not ordered(scores, ids):  # as an index would have told them
+        order = np.argsort(-scores)
+        ids, scores = ids[order], scores[order]
+        ordered(scores, ids)
+    return Batch(ids, scores, everything, open_end)

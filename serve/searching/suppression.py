@@ -1,7 +1,6 @@
 """Spreading hits out in space: no hit near a better one (greedy non-maximum suppression)."""
 
 import math
-from collections import Counter
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,10 +10,10 @@ from scipy.spatial.distance import cdist
 ROUNDING = 1e-9
 """Relative slack of a squared distance, so that one equal to the limit always counts as enough."""
 
-# Points are looked at in blocks: ten hits are mostly among the first, and comparing a block with
-# each point that it keeps is cheaper than sorting points by place.
-_BLOCK, _LARGEST_BLOCK = 256, 4096
+# Points are looked at in blocks, so that where many stay a tree of those tells which others may.
+_BLOCK, _LARGEST_BLOCK = 512, 2048
 _FEW = 32
+_NONE = np.empty(0, np.int64)
 
 
 def suppress(
@@ -22,6 +21,7 @@ def suppress(
     limit: int,
     separation: float,
     excluded: Float[np.ndarray, "m 3"],
+    may: Bool[np.ndarray, " n"] | None = None,
     groups: Int[np.ndarray, " n"] | None = None,
     most: int = 0,
 ) -> Int[np.ndarray, " kept"]:
@@ -32,37 +32,34 @@ def suppress(
         limit: how many to keep at most.
         separation: in the unit of the points; points exactly this far apart both stay.
         excluded: what every point that stays must be as far from, too.
-        groups: which group each point is of; below 0 it is of none.
+        may: which may stay; all where it is None.
+        groups: which group each point is of, counted from 0; below 0 it is of none.
         most: how many of one group stay at most; where groups are given.
 
     Returns:
         Ascending indices of the points that stay.
     """
     far = separation * separation * (1 - ROUNDING)
+    may = np.ones(len(points), bool) if may is None else may
     if separation == 0:  # distances are never less
-        return _first(_all_far(points, excluded, far), limit, groups, most)
-    kept: list[int] = []
-    stayed: Counter[int] = Counter()
-    begin, size = 0, _BLOCK
+        return _first(may & _all_far(points, excluded, far), limit, groups, most)
+    from serve.searching.compiled import greedy
+
+    points = np.ascontiguousarray(points, np.float64)
+    groups, room = (
+        (_NONE, _NONE) if groups is None else (groups, np.full(groups.max(initial=-1) + 1, most))
+    )
+    kept, begin, size = _NONE, 0, _BLOCK
     while begin < len(points) and len(kept) < limit:
-        rows = begin + np.flatnonzero(
-            _all_far(points[begin : begin + size], np.concatenate([excluded, points[kept]]), far)
-        )
-        if groups is not None:
-            rows = rows[~np.isin(groups[rows], [g for g, n in stayed.items() if n == most])]
-        near = points[rows]
-        while len(rows) and len(kept) < limit:
-            best = int(rows[0])
-            kept.append(best)
-            stay = cdist(near, near[:1], "sqeuclidean")[:, 0] >= far
-            if groups is not None and groups[best] >= 0:
-                group = int(groups[best])
-                stayed[group] += 1
-                if stayed[group] == most:
-                    stay &= groups[rows] != group
-            rows, near = rows[stay], near[stay]
-        begin, size = begin + size, min(2 * size, _LARGEST_BLOCK)
-    return np.array(kept, np.int64)
+        end = begin + size
+        block, alive = points[begin:end], may[begin:end]
+        if len(excluded) or len(kept):
+            others = np.concatenate([excluded, points[kept]])
+            alive = alive & _all_far(block, others, far)
+        stay = greedy(block, alive, limit - len(kept), far, groups[begin:end], room)
+        kept = np.concatenate([kept, begin + stay])
+        begin, size = end, min(2 * size, _LARGEST_BLOCK)
+    return kept
 
 
 def _first(

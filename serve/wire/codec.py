@@ -4,7 +4,7 @@ With the opening of volumes, this is the only code that turns x, y, z into ZYX. 
 is checked here for shape and size, by RequestError; what it means is checked where it is used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
@@ -173,8 +173,7 @@ def find_request(
 
 def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
     """What was found."""
-    return search_pb2.FindSimilarResponse(
-        hits=map(hit, result.hits),
+    message = search_pb2.FindSimilarResponse(
         query_position_nm=None if result.query_nm_xyz is None else position(result.query_nm_xyz),
         query_location_id=result.query_id,
         complete=result.complete,
@@ -185,20 +184,29 @@ def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
         next_page_token=result.next_page,
         missing=result.missing,
     )
+    add_hits(message, result.hits)
+    return message
 
 
-def hit(found: Hit) -> search_pb2.Hit:
-    """A place that was found."""
-    return search_pb2.Hit(
-        position_nm=position(found.position_nm_xyz),
-        similarity=found.similarity,
-        location_id=found.id,
-        segment_id=found.segment,
-        source_id=found.source,
-        exact=found.exact,
-        example=found.example,
-        why=found.why,
-    )
+def add_hits(
+    message: search_pb2.FindSimilarResponse | search_pb2.FindAllResponse, found: Iterable[Hit]
+) -> None:
+    """Tells of places that were found.
+
+    In the message itself: making one of each, to be copied there, takes twice as long.
+    """
+    for hit in found:
+        told = message.hits.add(
+            similarity=hit.similarity,
+            location_id=hit.id,
+            segment_id=hit.segment,
+            source_id=hit.source,
+            exact=hit.exact,
+            example=hit.example,
+            why=hit.why,
+        )
+        at = told.position_nm
+        at.x, at.y, at.z = hit.position_nm_xyz
 
 
 def read_search_result(message: search_pb2.FindSimilarResponse) -> SearchResult:

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import serve.search
+import serve.searching.candidates
 import serve.searching.selection
 from embed.errors import DataError, RequestError
 from serve.index import build_index, open_index
@@ -88,14 +89,16 @@ def _some_filters(searcher, rng):
     k=st.integers(1, 40),
     separation=st.sampled_from([0.0, 100.0, 150.0]),
     most=st.sampled_from([None, 1, 3]),
+    first=st.sampled_from([1, 3, 50]),
 )
-def test_filtered_hits_are_those_of_brute_force(searchers, which, seed, k, separation, most):
+def test_filtered_hits_are_those_of_brute_force(searchers, which, seed, k, separation, most, first):
     searcher = searchers[which]
     rng = np.random.default_rng(seed)
     filters = _some_filters(searcher, rng)
     query = rng.normal(size=16).astype(np.float32)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serve.searching.candidates, "_AT_FIRST", first)
         if which in ("grid by the index", "lists"):  # and not from the store
             patch.setattr(serve.searching.selection, "FEW", 0)
             patch.setattr(serve.search, "FEW", 0)

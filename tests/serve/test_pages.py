@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import serve.search
+import serve.searching.candidates
 import serve.searching.pages
 import serve.searching.telling
 from embed.errors import MismatchError, RequestError
@@ -35,7 +36,9 @@ def searcher(atlas, index):
 @pytest.mark.parametrize(
     "query", [Query(like_nm_xyz=PLACES[:2], mode="best"), Query(like=(np.ones(16),))]
 )
-def test_pages_are_one_list_cut_up(searcher, query, wish):
+@pytest.mark.parametrize("first", [1, 50])
+def test_pages_are_one_list_cut_up(searcher, query, wish, first, monkeypatch):
+    monkeypatch.setattr(serve.searching.candidates, "_AT_FIRST", first)
     pages = [searcher.find(query, wish)]
     while pages[-1].next_page and len(pages) < 12:
         pages.append(searcher.find(query, dataclasses.replace(wish, page=pages[-1].next_page)))

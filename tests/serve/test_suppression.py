@@ -9,13 +9,13 @@ import serve.searching.suppression
 from serve.searching.suppression import suppress
 
 
-def _plain(points, limit, separation, excluded, groups, most):
+def _plain(points, limit, separation, excluded, may, groups, most):
     kept = []
     for index, point in enumerate(points):
         others = [*excluded, *(points[i] for i in kept)]
         far = all(np.linalg.norm(point - o) >= separation * (1 - 1e-9) for o in others)
         full = groups[index] >= 0 and [groups[i] for i in kept].count(groups[index]) >= most
-        if far and not full and len(kept) < limit:
+        if may[index] and far and not full and len(kept) < limit:
             kept.append(index)
     return kept
 
@@ -33,13 +33,13 @@ def test_it_keeps_what_a_plain_loop_keeps(count, limit, separation, block, most,
     rng = np.random.default_rng(seed)
     points = rng.integers(-6, 6, (count, 3)) * np.array([4.6, 4.6, 45.0])
     excluded = rng.uniform(-30, 30, (int(rng.integers(0, 7)), 3))
-    groups = rng.integers(-1, 5, count)
+    may, groups = rng.random(count) < 0.8, rng.integers(-1, 5, count)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serve.searching.suppression, "_BLOCK", block)
-        kept = suppress(points, limit, separation, excluded, groups, most)
+        kept = suppress(points, limit, separation, excluded, may, groups, most)
 
-    assert kept.tolist() == _plain(points, limit, separation, excluded, groups, most)
+    assert kept.tolist() == _plain(points, limit, separation, excluded, may, groups, most)
 
 
 @pytest.mark.parametrize("size", [4.6, 1 / 3, 7.7])
