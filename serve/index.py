@@ -22,7 +22,7 @@ from serve.indexing.spacing import grown
 from serve.locations import NONE
 from serve.manifest import Manifest, current_manifest
 from serve.removal import allowed_bits, load_removed
-from serve.searching.turns import TURNS
+from serve.searching.turns import stand_aside
 
 __all__ = ["Index", "Manifest", "build_index", "open_index"]
 
@@ -32,6 +32,9 @@ Search = Callable[
 ]
 """Finds the k locations most like each vector, when nprobe lists are read, among those whose bits
 are set: their similarities and ids."""
+
+# Locations, or their codes, that a search looks at in a millisecond or two.
+_MANY = 2**17
 
 
 class Index:
@@ -132,10 +135,13 @@ class Index:
         elif self._allowed is not None:
             allowed = allowed & self._allowed
         nprobe = nprobe or self.manifest.nprobe
-        with TURNS.given_away():
-            if isinstance(self._search, FaissSearch):
-                return self._search(vectors, k, nprobe, allowed, compared)
+        if not isinstance(self._search, FaissSearch):
+            stand_aside()
             return self._search(vectors, k, nprobe, allowed)
+        each = self.manifest.count * nprobe // self.manifest.lists + (compared or k)
+        if len(vectors) * each > _MANY:
+            stand_aside()
+        return self._search(vectors, k, nprobe, allowed, compared)
 
 
 def open_index(atlas: Atlas) -> Index:

@@ -42,6 +42,8 @@ MAX_HITS_OF_EACH = 100_000
 """Hits that one call answers for many vectors together: some ten megabytes."""
 MAX_EXAMPLES = 1000
 MAX_WEIGHT = 1000.0
+# What a search by so many examples, or for so many hits, computes takes some milliseconds.
+_FEW_EXAMPLES, _FEW_HITS = 4, 100
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,6 +147,13 @@ class Wish:
             )
         if self.at_least is not None:
             check_threshold(self.at_least)
+
+
+def takes_long(query: Query, wish: Wish) -> bool:
+    """Whether a search computes for more than some milliseconds, in the largest atlas."""
+    examples = len(query.like) + len(query.like_nm_xyz)
+    learns = query.mode == "linear" or query.cut_out is not None or bool(query.probe)
+    return learns or examples > _FEW_EXAMPLES or wish.k > _FEW_HITS or bool(wish.page)
 
 
 def check_batch(vectors: int, wish: Wish) -> None:

@@ -1,6 +1,5 @@
 """Finding the places most like examples, a vector or a probe's class, spread out in space."""
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -24,6 +23,7 @@ from serve.queries import (
     check_batch,
     check_threshold,
     checked_separation,
+    takes_long,
 )
 from serve.searching.aims import Aim, Embed, aim_at_vector, aim_of, checked_positions, place_at
 from serve.searching.candidates import Gathered, Supply, Want, gather
@@ -37,7 +37,7 @@ from serve.searching.selection import FEW, Selection, Selections
 from serve.searching.similarity_map import SimilarityMap, map_similarity
 from serve.searching.supplies import BestSupply, Found, IndexSupply, StoredSupply, first_fetch
 from serve.searching.telling import reason, tell
-from serve.searching.turns import TURNS
+from serve.searching.turns import stand_aside
 
 __all__ = ["MAX_HITS", "Hit", "Place", "SearchResult", "Searcher"]
 
@@ -109,6 +109,8 @@ class Searcher:
             NotFoundError: no such probe, map, mask or class set, or no encoder for a cut-out.
             MismatchError: the page is of an index that was replaced since.
         """
+        if self._reads(wish) or takes_long(query, wish):
+            stand_aside()
         return self._found_alone(aim_of(self.atlas, query, self._embed), wish)
 
     def find_at(
@@ -160,7 +162,7 @@ class Searcher:
         for begin in range(0, len(aims), _AT_ONCE):
             require_caller()
             some = aims[begin : begin + _AT_ONCE]
-            with looking_for_gaps() as gaps, self._turn(wish):
+            with looking_for_gaps() as gaps:
                 known = self._search_at_once(some, wish)
                 found = [self._found(*one, wish) for one in zip(some, known, strict=True)]
             results += [flagged(result, gaps) for result in found]
@@ -203,13 +205,12 @@ class Searcher:
         """What is to be told of locations of this atlas that are like one place or vector."""
         return tell(self.atlas, self._segments, None, found.ids, found.similarities, False)
 
-    def _turn(self, wish: Wish) -> contextlib.AbstractContextManager[None]:
-        """The turn of a search that computes and does not wait for a disk."""
-        reads = wish.filters or not self.atlas.store.is_kept or self._segments.by_volume
-        return contextlib.nullcontext() if reads else TURNS.taken()
+    def _reads(self, wish: Wish) -> bool:
+        """Whether a search waits for a disk."""
+        return bool(wish.filters) or not self.atlas.store.is_kept or self._segments.by_volume
 
     def _found_alone(self, aim: Aim, wish: Wish, excluded: _Positions = ()) -> SearchResult:
-        with looking_for_gaps() as gaps, self._turn(wish):
+        with looking_for_gaps() as gaps:
             found = self._found(aim, None, wish, excluded)
         return flagged(found, gaps)
 

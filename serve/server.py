@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent import futures
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -27,6 +27,7 @@ from serve.http_port import HttpPort, in_use
 from serve.metrics import Metrics
 from serve.recheck import Rechecks
 from serve.reload import Watcher
+from serve.searching.turns import TurnPool
 from serve.served import ServedAtlas
 from serve.servicer import SERVICES, add_services
 from serve.wire.codec import MAX_MESSAGE_BYTES
@@ -34,7 +35,7 @@ from serve.wire.codec import MAX_MESSAGE_BYTES
 log = logging.getLogger(__name__)
 
 # FAISS and the encoder use every core by themselves: more threads only hide waiting for the disk.
-_THREADS = 16
+_TURNS, _THREADS = 2, 16
 # Beyond this many a caller is told at once to come back, instead of waiting in line unseen.
 _MAX_CALLS = 64
 _OPTIONS = (
@@ -98,6 +99,7 @@ class RunningServer:
         health_servicer: health.HealthServicer,
         background: Sequence[Background],
         draining: threading.Event,
+        answering: futures.Executor,
     ) -> None:
         self.grpc_address = str(grpc_address)
         self.http_address = str(page.address)
@@ -106,6 +108,7 @@ class RunningServer:
         self._health = health_servicer
         self._background = tuple(background)
         self._draining = draining
+        self._answering = answering
         self._asked = threading.Event()
         self._hurry = threading.Event()
         self._stopping = threading.Lock()
@@ -150,6 +153,7 @@ class RunningServer:
             ended = self._grpc.stop(grace)
             self._page.stop(grace)
             ended.wait()
+            self._answering.shutdown(wait=False)
             for work in self._background:
                 work.stop()
             self._asked.set()
@@ -193,7 +197,8 @@ def start_server(
     door, health_servicer = Door(tokens, metrics), _make_health()
     watcher = Watcher(atlases, metrics, _teller(health_servicer), settings.look_every_s)
     rechecks = Rechecks(metrics, settings.recheck)
-    grpc_server = _make_grpc_server(door, metrics, health_servicer)
+    answering = TurnPool(_TURNS, _THREADS, "grpc")
+    grpc_server = _make_grpc_server(answering, door, metrics, health_servicer)
     add_services(grpc_server, atlases, metrics, rechecks)
 
     def reload() -> dict[str, Any]:
@@ -204,6 +209,7 @@ def start_server(
         return {name: dataclasses.asdict(looked) for name, looked in looks}
 
     with contextlib.ExitStack() as undo:
+        undo.callback(answering.shutdown, wait=False)
         operations = Operations(door, reload, draining.is_set, (*settings.hosts, http_at.host))
         page = HttpPort(create_gateway(atlases, metrics, operations), http_at, certificates)
         undo.callback(page.stop, 0)
@@ -217,7 +223,9 @@ def start_server(
         for work in background:
             work.start()
         undo.pop_all()
-    return RunningServer(grpc_server, grpc_at, page, health_servicer, background, draining)
+    return RunningServer(
+        grpc_server, grpc_at, page, health_servicer, background, draining, answering
+    )
 
 
 def settle() -> None:
@@ -253,10 +261,13 @@ def _teller(servicer: health.HealthServicer) -> Any:
 
 
 def _make_grpc_server(
-    door: Door, metrics: Metrics, health_servicer: health.HealthServicer
+    answering: futures.Executor,
+    door: Door,
+    metrics: Metrics,
+    health_servicer: health.HealthServicer,
 ) -> grpc.Server:
     server = grpc.server(
-        futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="grpc"),
+        cast(futures.ThreadPoolExecutor, answering),  # of which it wants `submit` alone
         interceptors=[AdmittingInterceptor(door, metrics)],
         options=_OPTIONS,
         maximum_concurrent_rpcs=_MAX_CALLS,

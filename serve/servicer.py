@@ -62,7 +62,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         vectors, wish = query_codec.read_vectors(request.vectors), query_codec.read_wish(request)
         with self._metrics.searching(served.name):
             found = served.find_each(vectors, wish)
-        return search_pb2.FindEachResponse(results=map(codec.search_result, found))
+        return codec.search_results(found)
 
     @reports_errors
     def FindAll(

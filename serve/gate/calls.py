@@ -14,6 +14,7 @@ from serve.gate.door import Door
 from serve.gate.logs import log_call
 from serve.gate.tokens import Grant
 from serve.metrics import MethodCounters, Metrics
+from serve.searching.turns import stand_aside
 from serve.wire.status import abort_call
 
 _MAKE = {
@@ -21,6 +22,14 @@ _MAKE = {
     (False, True): grpc.unary_stream_rpc_method_handler,
     (True, False): grpc.stream_unary_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+# What is mostly answered in milliseconds; a search that is not stands aside itself.
+_QUICK = {
+    "/grpc.health.v1.Health/Check",
+    "/voxkin.v1.AtlasService/Describe",
+    "/voxkin.v1.AtlasService/List",
+    "/voxkin.v1.SearchService/FindSimilar",
 }
 
 
@@ -44,6 +53,7 @@ class Follower:
             logs: whether each call is noted in the log.
         """
         self.method, self.door, self.logs = method, door, logs
+        self.quick = method in _QUICK
         self.counters = MethodCounters(metrics, method)
         self._grant = grant
 
@@ -59,11 +69,14 @@ class Follower:
             return handler  # Health's Watch, which waits elsewhere, and has no end to be followed
 
         def unary(request: object, context: grpc.ServicerContext) -> object:
+            if not self.quick:
+                stand_aside()
             with _Followed(self, self._grant.get(), context) as followed:
                 followed.spend(request)
                 return call(request, context)
 
         def streaming(request: object, context: grpc.ServicerContext) -> Iterator[object]:
+            stand_aside()
             with _Followed(self, self._grant.get(), context) as followed:
                 followed.spend(request)
                 yield from call(request, context)

@@ -1,68 +1,104 @@
-"""Turns: searches that share an interpreter compute one after the other.
+"""Turns: threads that share an interpreter compute a few at a time.
 
 Python runs one thread at a time, but lets go at every operation on a large array. Threads that all
-search then wake each other again and again in a search, and find the caches cold. So a search has
-its turn, and lets others have theirs while it computes without Python or waits for somebody else.
+search then wake each other again and again in a search, and find the caches cold. So there are
+a few turns, one more than are needed for Python to be busy while FAISS searches: a thread that has
+one does a task and then the next, without a pause where tasks are waiting. Who finds that its task
+will take long, or will wait for a disk, stands aside: it goes on without its turn, which another
+thread takes.
 """
 
-import contextlib
+import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import ParamSpec, TypeVar
 
-_PATIENCE_S = 0.25
-_NOTHING = contextlib.nullcontext()
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_mine = threading.local()
 
 
-class Turns:
-    """A line in which the threads of a process stand. Safe to use from many threads."""
+def stand_aside() -> None:
+    """Goes on with the task of this thread without a turn, if it has one."""
+    give = getattr(_mine, "give", None)
+    if give is not None:
+        _mine.give = None
+        give()
 
-    def __init__(self, patience_s: float = _PATIENCE_S) -> None:
-        """Makes a line.
+
+class TurnPool(Executor):
+    """Threads that do tasks in the order in which they come, so many at a time."""
+
+    def __init__(self, turns: int, threads: int, name: str = "turn") -> None:
+        """Starts the threads.
 
         Args:
-            patience_s: how long a thread stands in it before it goes on without a turn, so that one
-                that takes long holds up nobody for longer.
+            turns: tasks at a time, besides those that stand aside.
+            threads: tasks at a time with those.
+            name: of the threads.
         """
-        self._patience_s = patience_s
-        self._lock = threading.Lock()
-        self._mine = threading.local()
+        self._turns = threading.Semaphore(turns)
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}_{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
-        """In this block it is the turn of this thread; also where it was before."""
-        if self._held:
-            yield
-            return
-        self._take()
-        try:
-            yield
-        finally:
-            self._give()
+    def submit(
+        self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Future[Result]:
+        """Does a task when it is its turn.
 
-    def given_away(self) -> contextlib.AbstractContextManager[None]:
-        """In this block it is the turn of others, and then of this thread again if it was its."""
-        return self._away() if self._held else _NOTHING
+        Raises:
+            RuntimeError: after `shutdown`.
+        """
+        future: Future[Result] = Future()
 
-    @contextlib.contextmanager
-    def _away(self) -> Iterator[None]:
-        self._give()
-        try:
-            yield
-        finally:
-            self._take()
+        def task() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
 
-    @property
-    def _held(self) -> bool:
-        return getattr(self._mine, "held", False)
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("no task is taken after shutdown")
+            self._tasks.put(task)
+        return future
 
-    def _take(self) -> None:
-        self._mine.held = self._lock.acquire(timeout=self._patience_s)
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more tasks, and ends the threads once those that wait are done.
 
-    def _give(self) -> None:
-        if self._held:
-            self._mine.held = False
-            self._lock.release()
+        Args:
+            wait: until then.
+            cancel_futures: is not looked at: whoever asked has gone, which tasks find out.
+        """
+        with self._closing:
+            self._closed = True
+            self._tasks.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
 
-
-TURNS = Turns()
-"""The line of this process, since it has one interpreter."""
+    def _work(self) -> None:
+        while True:
+            self._turns.acquire()
+            _mine.give = self._turns.release
+            while _mine.give is not None:
+                task = self._tasks.get()
+                if task is None:
+                    self._tasks.put(None)  # for the others
+                    self._turns.release()
+                    return
+                task()
+                del task  # with what it answered, while this thread waits

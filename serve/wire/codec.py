@@ -5,6 +5,7 @@ is checked here for shape and size, by RequestError; what it means is checked wh
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
@@ -173,19 +174,31 @@ def find_request(
 
 def search_result(result: SearchResult) -> search_pb2.FindSimilarResponse:
     """What was found."""
-    message = search_pb2.FindSimilarResponse(
-        query_position_nm=None if result.query_nm_xyz is None else position(result.query_nm_xyz),
-        query_location_id=result.query_id,
-        complete=result.complete,
-        reason=result.reason,
-        candidates_examined=result.candidates,
-        exact=result.exact,
-        query_vector=None if result.query_vector is None else vector(result.query_vector),
-        next_page_token=result.next_page,
-        missing=result.missing,
-    )
+    message = search_pb2.FindSimilarResponse(**_beside_hits(result))
     add_hits(message, result.hits)
     return message
+
+
+def search_results(results: Iterable[SearchResult]) -> search_pb2.FindEachResponse:
+    """What was found for each of many vectors."""
+    message = search_pb2.FindEachResponse()
+    for result in results:
+        add_hits(message.results.add(**_beside_hits(result)), result.hits)
+    return message
+
+
+def _beside_hits(result: SearchResult) -> dict[str, Any]:
+    return {
+        "query_position_nm": None if result.query_nm_xyz is None else position(result.query_nm_xyz),
+        "query_location_id": result.query_id,
+        "complete": result.complete,
+        "reason": result.reason,
+        "candidates_examined": result.candidates,
+        "exact": result.exact,
+        "query_vector": None if result.query_vector is None else vector(result.query_vector),
+        "next_page_token": result.next_page,
+        "missing": result.missing,
+    }
 
 
 def add_hits(
@@ -193,18 +206,20 @@ def add_hits(
 ) -> None:
     """Tells of places that were found.
 
-    In the message itself: making one of each, to be copied there, takes twice as long.
+    In the message itself, field by field: making one of each and copying it there takes three times
+    as long, which was a twentieth of a search.
     """
     for hit in found:
-        told = message.hits.add(
-            similarity=hit.similarity,
-            location_id=hit.id,
-            segment_id=hit.segment,
-            source_id=hit.source,
-            exact=hit.exact,
-            example=hit.example,
-            why=hit.why,
-        )
+        told = message.hits.add()
+        told.similarity, told.location_id, told.why = hit.similarity, hit.id, hit.why
+        if hit.exact:
+            told.exact = True
+        if hit.segment is not None:
+            told.segment_id = hit.segment
+        if hit.source is not None:
+            told.source_id = hit.source
+        if hit.example is not None:
+            told.example = hit.example
         at = told.position_nm
         at.x, at.y, at.z = hit.position_nm_xyz
 

@@ -14,29 +14,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent import futures
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from serve.access import Access
-from serve.address import parse_address
+from serve.address import Address, parse_address
 from serve.gate.quota import Limits
 from serve.gate.tokens import Grant, digest_of, line_of
 from serve.pb.voxkin.v1 import search_pb2_grpc
 from serve.queries import Query, Wish
 from serve.served import ServedAtlas
 from serve.wire import query_codec
+from tests.benchmarks.served_load import Asked, load
 from tests.benchmarks.timing import cpu_s
 from tests.certificates import Authority
 
-CLIENTS, TOGETHER = 32, 64
-HEAVY_MS = 2.0
-CALLS, LOAD_S = 32, 6.0
+TOGETHER, HEAVY_MS, CALLS = 64, 2.0, 32
 TOKEN = "vox_token-of-a-benchmark"
-# So that clients of one process do not share a connection.
-_OWN = (("grpc.use_local_subchannel_pool", 1),)
 
 
 def served(atlas: Path, vectors: np.ndarray, rounds: int) -> dict[str, float]:
@@ -53,7 +49,7 @@ def served(atlas: Path, vectors: np.ndarray, rounds: int) -> dict[str, float]:
     with _server(atlas) as server:
         each_request = query_codec.each_request(atlas.name, together, wish)
         heavy_request = query_codec.find_request(atlas.name, heavy, wish)
-        stub = server.stubs[0]
+        stub = server.stub
         kinds: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
             "64": (lambda: stub.FindEach(each_request), lambda: here.find_each(together, wish)),
             "heavy": (lambda: stub.FindSimilar(heavy_request), lambda: here.find(heavy, wish)),
@@ -63,8 +59,7 @@ def served(atlas: Path, vectors: np.ndarray, rounds: int) -> dict[str, float]:
             costs = [_in_turn(server, there, local) for _ in range(rounds + 1)][1:]
             found[f"served_ratio_{name}"] = statistics.median(a / b for a, b in costs)
             found[f"in_process_ms_{name}"] = statistics.median(b for _, b in costs) / CALLS * 1e3
-        requests = [query_codec.find_request(atlas.name, Query(like=(v,)), wish) for v in vectors]
-        loads = [_load(server, requests) for _ in range(rounds)]
+        loads = load(Asked(server.at, server.access, atlas.name, vectors), rounds)
         return found | {key: statistics.median(load[key] for load in loads) for key in loads[0]}
 
 
@@ -89,52 +84,13 @@ def _heavy(here: ServedAtlas, vectors: np.ndarray) -> Query:
     return query
 
 
-def _load(server: "_Server", requests: list[Any]) -> dict[str, float]:
-    """How long calls take at half of the rate that the server can answer."""
-    began, calls = time.perf_counter(), 0
-    with futures.ThreadPoolExecutor(CLIENTS) as pool:
-        ends = began + LOAD_S / 2
-        shares = [
-            pool.submit(_until, ends, stub, requests[n::CLIENTS])
-            for n, stub in enumerate(server.stubs)
-        ]
-        calls = sum(share.result() for share in shares)
-        rate = calls / (time.perf_counter() - began)
-        pause_s = CLIENTS / (rate / 2)
-        shares = [
-            pool.submit(_paced, n, stub, requests[n::CLIENTS], pause_s)
-            for n, stub in enumerate(server.stubs)
-        ]
-        taken = np.concatenate([share.result() for share in shares])
-    p50, p99 = map(float, np.percentile(taken, (50, 99)))
-    return {"calls_per_s": rate, "p50_ms": p50 * 1e3, "p99_over_p50": p99 / p50}
-
-
-def _until(ends: float, stub: Any, requests: list[Any]) -> int:
-    calls = 0
-    while time.perf_counter() < ends:
-        stub.FindSimilar(requests[calls % len(requests)])
-        calls += 1
-    return calls
-
-
-def _paced(seed: int, stub: Any, requests: list[Any], pause_s: float) -> np.ndarray:
-    """Seconds from when each call was due, at random times, to its answer."""
-    rng, taken = np.random.default_rng(seed), []
-    due = time.perf_counter()
-    ends = due + LOAD_S
-    while (due := due + rng.exponential(pause_s)) < ends:
-        time.sleep(max(0.0, due - time.perf_counter()))
-        stub.FindSimilar(requests[len(taken) % len(requests)])
-        taken.append(time.perf_counter() - due)
-    return np.array(taken)
-
-
 class _Server:
-    """A server in a process of its own, and what asks it."""
+    """A server in a process of its own, and who asks it."""
 
-    def __init__(self, process: subprocess.Popen[str], stubs: list[Any]) -> None:
-        self.stubs = stubs
+    def __init__(
+        self, process: subprocess.Popen[str], at: Address, access: Access, stub: Any
+    ) -> None:
+        self.at, self.access, self.stub = at, access, stub
         # Linux makes the clock of a process from its number; it counts finer than /proc does.
         self._clock = (~process.pid << 3) | 2
 
@@ -168,6 +124,5 @@ def _server(atlas: Path) -> Iterator[_Server]:
         told = itertools.takewhile(lambda line: line != "}\n", process.stdout)  # it goes on
         at = parse_address(json.loads("".join(told) + "}")["grpc"])
         access = Access(TOKEN, ca=folder / "authority.pem")
-        channels = [access.open_channel(at, _OWN) for _ in range(CLIENTS)]
-        stubs = [search_pb2_grpc.SearchServiceStub(stack.enter_context(c)) for c in channels]
-        yield _Server(process, stubs)
+        channel = stack.enter_context(access.open_channel(at, ()))
+        yield _Server(process, at, access, search_pb2_grpc.SearchServiceStub(channel))

@@ -1,13 +1,15 @@
 """Tests of serve/gate/calls.py: how calls are counted, and what becomes of those that are none."""
 
 import re
+import threading
 import urllib.request
 
 import grpc
 import pytest
 
-from serve.pb.voxkin.v1 import atlas_pb2, atlas_pb2_grpc
+from serve.pb.voxkin.v1 import atlas_pb2, atlas_pb2_grpc, search_pb2, search_pb2_grpc
 from serve.server import start_server
+from serve.servicer import SearchServicer
 
 ANY = "127.0.0.1:0"
 
@@ -63,3 +65,28 @@ def test_a_method_that_nobody_has_is_not_counted(server, channel):
 
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert handled(server) == {}
+
+
+def test_long_calls_do_not_hold_up_quick_ones(monkeypatch):
+    ends, begun = threading.Event(), threading.Semaphore(0)
+
+    def long(self, request, context):
+        begun.release()
+        ends.wait(60)
+        return search_pb2.EmbedResponse()
+
+    monkeypatch.setattr(SearchServicer, "Embed", long)
+    with (
+        start_server({}, ANY, ANY) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        embed = search_pb2_grpc.SearchServiceStub(channel).Embed.future
+        held = [embed(search_pb2.EmbedRequest(), timeout=60) for _ in range(8)]
+        assert all(begun.acquire(timeout=60) for _ in held)
+
+        atlas_pb2_grpc.AtlasServiceStub(channel).List(atlas_pb2.ListAtlasesRequest(), timeout=60)
+
+        assert not any(call.done() for call in held)
+        ends.set()
+        for call in held:
+            call.result()
