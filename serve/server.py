@@ -129,6 +129,8 @@ class RunningServer:
         except KeyboardInterrupt:
             self.stop(0)
         finally:
+            # What was told that its caller has gone ends soon, and must not run while Python ends.
+            self._answering.shutdown(wait=True)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
