@@ -14,7 +14,7 @@ serve.clusters.umap_worker serve.gate.caller serve.gate.quota serve.indexing.fac
 serve.indexing.faiss_files serve.indexing.faiss_search serve.jobs serve.searching.suppression
 serve.wire.json_answers
 
-embed.convolution embed.embedding_array embed.engines.lanes embed.evaluation.filterbank
+embed.angles embed.convolution embed.embedding_array embed.engines.lanes embed.evaluation.filterbank
 embed.evaluation.places embed.evaluation.retrieval embed.evaluation.scoreboard
 embed.evaluation.vnc_places embed.filters embed.formats.source embed.ingestion.stack embed.ledger
 embed.penalty embed.pointfiles.annotation_format embed.pointfiles.keyed embed.points
@@ -39,7 +39,7 @@ embed.pointfiles.columns embed.probe embed.reporting.page embed.reporting.watch 
 serve.gate.http_admission serve.labelling.annotation_layer serve.labelling.database
 serve.labelling.history serve.labelling.sets serve.searching.examples serve.verbs.engine_flags
 
-embed.backends.backend embed.formats.metadata embed.ingestion.pyramid
+embed.backends.backend embed.backends.openvino_layers embed.formats.metadata embed.ingestion.pyramid
 embed.pointfiles.comma_separated embed.pointfiles.parquet embed.probing.training
 serve.clusters.suggestions serve.gate.admission serve.mapping.identity serve.verbs.embed_arguments
 serve.wire.answers

@@ -18,8 +18,8 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from embed.angles import unit
 from embed.config import RunConfig, TrainConfig, VolumeConfig
-from embed.encoder import unit
 from embed.geometry import Zyx
 from embed.training import objective
 from embed.training.artefacts import place_centres

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from embed.angles import unit
 from embed.checkpoint import TrainedEncoder, random_encoder
-from embed.encoder import Encoder, EncoderConfig, Stage, count_params, unit
+from embed.encoder import Encoder, EncoderConfig, Stage, count_params
 from embed.errors import ConfigError
 from embed.geometry import zyx
 

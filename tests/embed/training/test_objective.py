@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from embed.encoder import unit
+from embed.angles import unit
 from embed.training import objective
 
 N, DIM = 6, 4
