@@ -1,15 +1,18 @@
 """Turns: threads that share an interpreter compute a few at a time.
 
 Python runs one thread at a time, but lets go at every operation on a large array. Threads that all
-search then wake each other again and again in a search, and find the caches cold. So there are
-a few turns, one more than are needed for Python to be busy while FAISS searches: a thread that has
+search then wake each other again and again in a search, and find the caches cold. So there are a
+few turns, one more than are needed for Python to be busy while FAISS searches: a thread that has
 one does a task and then the next, without a pause where tasks are waiting. Who finds that its task
 will take long, or will wait for a disk, stands aside: it goes on without its turn, which another
-thread takes.
+thread takes. Who does not find that out, such as a call whose message is long in coming, is put
+aside after a tenth of a second.
 """
 
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
@@ -17,15 +20,36 @@ from typing import ParamSpec, TypeVar
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
+_PATIENCE_S = 0.1
+
 _mine = threading.local()
+
+
+class _Turn:
+    """The turn that one thread has, or had."""
+
+    def __init__(self, turns: threading.Semaphore) -> None:
+        self._turns, self._lock = turns, threading.Lock()
+        self.held, self.since = False, math.inf
+
+    def take(self) -> None:
+        """Waits for it."""
+        self._turns.acquire()
+        self.held = True
+
+    def give(self) -> None:
+        """Gives it to another thread, if it was not given before; by any thread."""
+        with self._lock:
+            if self.held:
+                self.held = False
+                self._turns.release()
 
 
 def stand_aside() -> None:
     """Goes on with the task of this thread without a turn, if it has one."""
-    give = getattr(_mine, "give", None)
-    if give is not None:
-        _mine.give = None
-        give()
+    turn: _Turn | None = getattr(_mine, "turn", None)
+    if turn is not None:
+        turn.give()
 
 
 class TurnPool(Executor):
@@ -39,14 +63,18 @@ class TurnPool(Executor):
             threads: tasks at a time with those.
             name: of the threads.
         """
-        self._turns = threading.Semaphore(turns)
+        shared = threading.Semaphore(turns)
+        self._turns = [_Turn(shared) for _ in range(threads)]
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
-        self._closed = False
+        self._closed, self._ended = False, threading.Event()
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}_{number}", daemon=True)
-            for number in range(threads)
+            threading.Thread(target=self._work, args=(turn,), name=f"{name}_{number}", daemon=True)
+            for number, turn in enumerate(self._turns)
         ]
+        self._threads.append(
+            threading.Thread(target=self._watch, name=f"{name}_watch", daemon=True)
+        )
         for thread in self._threads:
             thread.start()
 
@@ -86,19 +114,29 @@ class TurnPool(Executor):
         with self._closing:
             self._closed = True
             self._tasks.put(None)
+            self._ended.set()
         if wait:
             for thread in self._threads:
                 thread.join()
 
-    def _work(self) -> None:
+    def _work(self, turn: _Turn) -> None:
+        _mine.turn = turn
         while True:
-            self._turns.acquire()
-            _mine.give = self._turns.release
-            while _mine.give is not None:
+            turn.take()
+            while turn.held:
                 task = self._tasks.get()
                 if task is None:
                     self._tasks.put(None)  # for the others
-                    self._turns.release()
+                    turn.give()
                     return
+                turn.since = time.monotonic()
                 task()
+                turn.since = math.inf
                 del task  # with what it answered, while this thread waits
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_PATIENCE_S / 2):
+            before = time.monotonic() - _PATIENCE_S
+            for turn in self._turns:
+                if turn.since < before:
+                    turn.give()

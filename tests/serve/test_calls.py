@@ -90,3 +90,24 @@ def test_long_calls_do_not_hold_up_quick_ones(monkeypatch):
         ends.set()
         for call in held:
             call.result()
+
+
+def test_messages_that_do_not_come_hold_up_nobody(server, channel):
+    come = threading.Event()
+
+    def message():
+        come.wait(60)
+        yield b""
+
+    find = channel.stream_unary("/voxkin.v1.SearchService/FindSimilar")
+    held = [find.future(message(), timeout=60) for _ in range(8)]
+
+    for _ in range(20):
+        atlas_pb2_grpc.AtlasServiceStub(channel).List(atlas_pb2.ListAtlasesRequest(), timeout=60)
+
+    assert not any(call.done() for call in held)
+    come.set()
+    for call in held:
+        with pytest.raises(grpc.RpcError) as refused:
+            call.result()
+        assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT

@@ -18,6 +18,11 @@ from tests.atlases import make_atlas
 LONG_S = 30.0
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_PATIENCE_S", LONG_S)
+
+
 @pytest.fixture
 def pool() -> Iterator[TurnPool]:
     made = TurnPool(turns=2, threads=4)
@@ -64,6 +69,19 @@ def test_a_task_that_stands_aside_lets_another_begin(pool: TurnPool) -> None:
     both.reset()
     again = [pool.submit(both.wait, LONG_S) for _ in range(2)]
     assert sorted(future.result(LONG_S) for future in again) == [0, 1]
+
+
+def test_a_task_that_takes_long_unawares_is_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_PATIENCE_S", 0.02)
+    pool, ends = TurnPool(turns=2, threads=4), threading.Event()
+    held = [pool.submit(ends.wait, LONG_S) for _ in range(2)]
+
+    assert pool.submit(lambda: "done").result(LONG_S) == "done"
+
+    assert not any(future.done() for future in held)
+    ends.set()
+    assert all(future.result(LONG_S) for future in held)
+    pool.shutdown()
 
 
 def test_where_all_threads_stand_aside_a_task_waits_for_one(pool: TurnPool) -> None:
@@ -180,6 +198,6 @@ def test_an_index_that_looks_at_many_locations_stands_aside(
 def _stands_aside(pool: TurnPool, work: Callable[[], object]) -> bool:
     def task() -> bool:
         work()
-        return turns._mine.give is None
+        return not turns._mine.turn.held
 
     return pool.submit(task).result(LONG_S)
