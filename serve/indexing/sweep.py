@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
@@ -16,7 +16,7 @@ ENOUGH = 0.99
 """Share of the ten nearest that an index should find. It is measured with locations of the atlas;
 of what is most like a vector from elsewhere, a hundredth or two less is found."""
 
-REFINED = (20, 40, 100, 200)
+REFINED = (20, 40, 100, 200, 400)
 """Candidates that stand for ten hits where the index holds codes, which misorder the nearest."""
 
 REFINED_COARSE = (10, 20, 50, 100)
@@ -25,6 +25,10 @@ REFINED_COARSE = (10, 20, 50, 100)
 # Times as many candidates are looked at, so that enough are left without the surroundings of a
 # query, which do not count (see `serve.indexing.truth`).
 _BEYOND = 10
+
+# From so many lists on it is looked whether reading more finds more, which it ceases to where codes
+# misorder what is read: to read all of an atlas of 10^7 took longer than all else of the sweep.
+_MANY_LISTS = 64
 
 TIE = 1e-5
 """Similarities closer than this count as equal: above float32 rounding, below any meaning."""
@@ -97,7 +101,8 @@ class Searched:
 def sweep(searched: Searched, truth: ExactNeighbours, enough: float = ENOUGH) -> tuple[Step, ...]:
     """Recall and cost at 1, 2, 4, … lists and several numbers of candidates.
 
-    It ends where more lists cannot be the cheapest way to find enough, or are all there are.
+    It ends where more lists cannot be the cheapest way to find enough, where twice and four times
+    as many find no more, or where they are all there are.
 
     Args:
         searched: the index.
@@ -113,7 +118,14 @@ def sweep(searched: Searched, truth: ExactNeighbours, enough: float = ENOUGH) ->
             reaching = [step.cost_us for step in steps if step.recall >= enough]
             if reaching and min(step.cost_us for step in at) >= min(reaching):
                 break
+            if nprobe // 4 >= _MANY_LISTS and _most(steps, nprobe) <= _most(steps, nprobe // 4):
+                break
     return tuple(steps)
+
+
+def _most(steps: Sequence[Step], nprobe: int) -> float:
+    """The highest recall where so many lists are read, or fewer."""
+    return max(step.recall for step in steps if step.nprobe <= nprobe)
 
 
 def probes(lists: int) -> tuple[int, ...]:

@@ -34,7 +34,9 @@ p99_over_p50         of times of calls at half of what the server can do, 32 cli
                      some rounds
 empty_call_us        server CPU of a call that asks nothing (TLS, token)
 build_us_per_vector  CPU of building the index, alone in a process
-build_memory_gb      peak of its memory; with --full that of the 10^7 locations
+build_memory_gb      peak of its memory
+build_recall         recall@10 that the build measured, for locations of the atlas; with --full all
+                     three are of 10^7 locations
 sample               recall and separated hits of real embeddings
 """
 

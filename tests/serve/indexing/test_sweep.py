@@ -1,5 +1,7 @@
 """Tests of serve/indexing/sweep.py and serve/indexing/sweep_plot.py."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,6 +60,15 @@ def test_recall_is_that_of_what_was_found(atlas, known):
     assert first.recall == pytest.approx(expected, abs=0.02)
     assert {step.nprobe for step in steps} == {1, 2, 4, 8, 16}
     assert [step.recall for step in steps if step.nprobe == 16][-1] == 1
+
+
+@pytest.mark.parametrize(("full", "last"), [(4, 256), (100, 512), (600, 1024)])
+def test_it_ends_where_more_lists_find_no_more(atlas, known, full, last):
+    searched = _searched(atlas, known, lambda nprobe: 0.6 * min(nprobe / full, 1))
+    steps = sweep(dataclasses.replace(searched, lists=1024), known[2])
+
+    assert steps[-1].nprobe == last
+    assert steps[-1].recall == max(step.recall for step in steps)
 
 
 def test_more_candidates_never_find_less(atlas, known):
