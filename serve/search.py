@@ -139,9 +139,9 @@ class Searcher:
             min_separation_nm: see `Wish`.
             exclude_nm_xyz: one position in nm, XYZ, or several, that no hit may be nearer to.
         """
-        wish = Wish(k, min_separation_nm)
         excluded = () if exclude_nm_xyz is None else checked_positions(exclude_nm_xyz)
-        return self._found_alone(aim_at_vector(self.atlas, vector), wish, excluded)
+        aim = aim_at_vector(self.atlas, vector)
+        return self._found_alone(aim, Wish(k, min_separation_nm), excluded)
 
     def find_each(
         self, vectors: Float[np.ndarray, "n dim"], wish: Wish = Wish()
@@ -179,9 +179,8 @@ class Searcher:
         check_threshold(at_least)
         aim = aim_of(self.atlas, query, self._embed)
         self._rules.require(filters)
-        for part in scan(
-            self.atlas, self._rules, aim, at_least, filters, most, self._index.removed
-        ):
+        asked = aim, at_least, filters, most, self._index.removed
+        for part in scan(self.atlas, self._rules, *asked):
             found = part.ids, part.similarities
             yield part, tell(self.atlas, self._segments, aim, *found, exact=True)
 

@@ -55,6 +55,9 @@ class ServedAtlas:
         masks: Mapping[str, Volume] | None = None,
         opener: OpenIndex = open_index,
     ) -> None:
+        # Now, not in the first search: where it was never compiled before it takes seconds.
+        import serve.searching.compiled  # noqa: F401
+
         self.atlas = atlas
         self.index = index
         self._segmentation, self._masks, self._opener = segmentation, masks or {}, opener

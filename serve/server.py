@@ -126,11 +126,11 @@ class RunningServer:
                 pass
             log.info("stopping: up to %g s for the calls in flight", drain + grace)
             self.stop(grace, drain)
+            # What was told that its caller has gone ends soon, and must not run while Python ends.
+            self._answering.shutdown(wait=True)
         except KeyboardInterrupt:
             self.stop(0)
         finally:
-            # What was told that its caller has gone ends soon, and must not run while Python ends.
-            self._answering.shutdown(wait=True)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
