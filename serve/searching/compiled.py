@@ -3,7 +3,8 @@
 NumPy lets go of Python's lock at each operation on more than 500 numbers, and gets it back when
 other threads do; what is done here in a microsecond keeps it. Importing this compiles it, which
 takes a second or two the first time: Numba keeps what it made beside this file, or in the user's
-cache where that cannot be written.
+cache where that cannot be written. So it is imported where it is needed: a client, which imports
+much of what searches do, needs none of it.
 """
 
 from collections.abc import Callable

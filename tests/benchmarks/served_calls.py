@@ -34,7 +34,7 @@ from tests.certificates import Authority
 CLIENTS = 32
 TOKEN = "vox_token-of-a-benchmark"
 # So that clients of one process do not share a connection.
-_OWN = (("grpc.use_local_subchannel_pool", 1),)
+OWN = (("grpc.use_local_subchannel_pool", 1),)
 
 
 def empty_call_us(rounds: int = 12, calls: int = 640, clients: int = CLIENTS) -> float:
@@ -92,7 +92,7 @@ class _Server:
             at = parse_address(_line(process))
             ca = folder / "authority.pem" if kind.endswith("tls") else None
             access = Access(TOKEN, ca=ca)
-            channels = [access.open_channel(at, _OWN) for _ in range(clients)]
+            channels = [access.open_channel(at, OWN) for _ in range(clients)]
             asks = []
             for channel in channels:
                 stub = atlas_pb2_grpc.AtlasServiceStub(stack.enter_context(channel))

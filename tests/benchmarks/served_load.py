@@ -19,11 +19,9 @@ from serve.address import Address
 from serve.pb.voxkin.v1 import search_pb2, search_pb2_grpc
 from serve.queries import Query, Wish
 from serve.wire import query_codec
+from tests.benchmarks.served_calls import CLIENTS, OWN
 
-CLIENTS, PROCESSES = 32, 4
-LOAD_S = 6.0
-# So that clients of one process do not share a connection.
-_OWN = (("grpc.use_local_subchannel_pool", 1),)
+PROCESSES, LOAD_S = 4, 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +96,7 @@ _clients: list[_Client] = []
 
 def _connect(asked: Asked, group: int) -> None:
     for number in range(group, CLIENTS, PROCESSES):
-        channel = asked.access.open_channel(asked.at, _OWN).__enter__()  # open until this ends
+        channel = asked.access.open_channel(asked.at, OWN).__enter__()  # open until this ends
         requests = [
             query_codec.find_request(asked.atlas, Query(like=(vector,)), Wish())
             for vector in asked.vectors[number::CLIENTS]
